@@ -1,0 +1,52 @@
+"""The one JSON object a command ends with: its shapes, its exit status, its writing."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import sys
+from typing import Any, Optional
+
+from mega_code import errors
+from mega_code.files import write_atomic
+
+Envelope = dict[str, Any]
+
+
+def exit_status(envelope: Envelope) -> int:
+    """The exit status that belongs to an envelope: the one place where the two are joined."""
+    if "error" in envelope:
+        return errors.exit_status(str(envelope["error"].get("code")))
+    if "conflict" in envelope:
+        return errors.CONFLICT
+    if "timeout" in envelope:
+        return errors.TIMEOUT
+    if "interrupted" in envelope:
+        number = signal.Signals[envelope["interrupted"].get("signal", "SIGINT")]
+        return 128 + int(number)
+    return errors.FINISHED
+
+
+def render(envelope: Envelope) -> str:
+    """One line of ASCII JSON, whatever the strings hold."""
+    return json.dumps(envelope, separators=(", ", ": "))
+
+
+def emit(envelope: Envelope, result_json: Optional[str] = None) -> int:
+    """Print the envelope, write it to `result_json` too, and return its exit status.
+
+    A `result_json` that cannot be written is a warning: the outcome stands all the same.
+    """
+    line = render(envelope)
+    if result_json:
+        try:
+            write_atomic(result_json, line.encode() + b"\n")
+        except (OSError, ValueError) as error:
+            print(f"warning: {result_json!r} could not be written: {error}", file=sys.stderr)
+    try:
+        print(line, flush=True)
+    except BrokenPipeError:
+        # Nobody reads; without this the interpreter complains once more at its end.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    return exit_status(envelope)

@@ -1,0 +1,58 @@
+"""Writing files so that a reader sees the old content or the new, and a crash loses neither."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import tempfile
+from typing import Any, Optional, Union
+
+PathLike = Union[str, "os.PathLike[str]"]
+
+
+def write_atomic(path: PathLike, data: bytes, mode: int = 0o600) -> None:
+    """Write `data` to a sibling, flush it, and rename it to `path`.
+
+    The rename replaces a link of that name and never follows it. Raises OSError; then nothing is left behind.
+    """
+    folder, name = os.path.split(os.path.abspath(path))
+    descriptor, sibling = tempfile.mkstemp(prefix=f".{name[:100]}.", suffix=".tmp", dir=folder)
+    try:
+        with os.fdopen(descriptor, "wb") as stream:
+            os.fchmod(stream.fileno(), mode)
+            stream.write(data)
+            stream.flush()
+            os.fsync(stream.fileno())
+        os.replace(sibling, path)
+    except BaseException:
+        with contextlib.suppress(OSError):
+            os.unlink(sibling)
+        raise
+    flush_folder(folder)
+
+
+def write_json(path: PathLike, value: object) -> None:
+    """`write_atomic` for a JSON value, indented for a person who looks at the file."""
+    os.makedirs(os.path.dirname(os.path.abspath(path)), mode=0o700, exist_ok=True)
+    write_atomic(path, json.dumps(value, indent=2).encode() + b"\n")
+
+
+def read_json(path: PathLike, limit: int = 16 * 1024 * 1024) -> Optional[Any]:
+    """The JSON value in a file, or None where the file is missing, unreadable, over `limit` bytes or corrupt."""
+    try:
+        with open(path, "rb") as stream:
+            data = stream.read(limit + 1)
+        return json.loads(data) if len(data) <= limit else None
+    except (OSError, ValueError, RecursionError):
+        return None
+
+
+def flush_folder(path: PathLike) -> None:
+    """Make a rename inside `path` survive a power cut, where the file system can."""
+    descriptor = os.open(path, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        with contextlib.suppress(OSError):
+            os.fsync(descriptor)
+    finally:
+        os.close(descriptor)

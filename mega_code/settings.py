@@ -1,0 +1,181 @@
+"""Settings: the process environment, then `<DATA_DIR>/.env`, then a running embedded gateway."""
+
+from __future__ import annotations
+
+import fcntl
+import ipaddress
+import os
+import re
+import socket
+from collections.abc import Mapping
+from pathlib import Path
+from typing import NamedTuple, Optional
+from urllib.parse import urlsplit
+
+from mega_code.errors import MegaCodeError
+from mega_code.files import read_json, write_atomic
+from mega_code.paths import DataDir, data_dir
+
+API_BASE = "/api/megacode/v1"
+DEFAULT_HOST_SUFFIXES = (".amazonaws.com", ".cloudfront.net")
+CONNECTION_KEYS = ("MEGA_CODE_SERVER_URL", "MEGA_CODE_API_KEY", "MEGA_CODE_CLIENT_MODE")
+_LINE = re.compile(r"""(?:export\s+)?([A-Za-z_][A-Za-z0-9_]*)\s*=\s*(?:'([^']*)'|"([^"]*)"|(.*?))\s*(?:(?<=\s|'|")\#.*)?""")
+
+
+class Settings(NamedTuple):
+    """What a command works with. `server_url` and `api_key` are None where nothing names them."""
+
+    data: DataDir
+    server_url: Optional[str]
+    api_key: Optional[str]
+    client_mode: str
+    host_suffixes: tuple[str, ...]
+    session_id: Optional[str]
+    embedded: bool
+
+
+def load(env: Mapping[str, str]) -> Settings:
+    """Settings for the environment `env`; reads `.env` and `gateway/client.json`, no network."""
+    data = DataDir(data_dir(env))
+    merged = {**read_env_file(data.env_file), **{key: value for key, value in env.items() if value}}
+    url, key, mode = (merged.get(name) or None for name in CONNECTION_KEYS)
+    embedded = False
+    if url is None:
+        running = running_gateway(data)
+        if running:
+            nothing_configured = key is None and mode is None
+            url, embedded = running["server_url"], True
+            if nothing_configured:
+                key, mode = running["api_key"], "remote"
+    suffixes = tuple(s.strip().lower() for s in merged.get("MEGA_CODE_ENHANCE_DOWNLOAD_HOST_SUFFIXES", "").split(","))
+    return Settings(
+        data=data,
+        server_url=check_server_url(url) if url else None,
+        api_key=key,
+        client_mode=mode or "",
+        host_suffixes=tuple(s for s in suffixes if s.strip(".")) or DEFAULT_HOST_SUFFIXES,
+        session_id=merged.get("MEGA_CODE_SESSION_ID"),
+        embedded=embedded,
+    )
+
+
+def check_server_url(url: str) -> str:
+    """The gateway's base URL without its API path and trailing slashes.
+
+    Raises MegaCodeError: `invalid_arguments` for no http(s) URL, `insecure_server_url` for plain http to a host
+    that is not loopback, since the bearer token would travel in the clear.
+    """
+    try:
+        parts = urlsplit(url)
+        host, _ = parts.hostname, parts.port
+    except ValueError:
+        host, parts = None, urlsplit("")
+    plain = url.isascii() and url.isprintable() and not set(url) & set(" \\")
+    if parts.scheme not in ("http", "https") or not host or not plain or "@" in parts.netloc or parts.query:
+        raise MegaCodeError(
+            "invalid_arguments", "MEGA_CODE_SERVER_URL is no server URL; it looks like https://host or http://127.0.0.1:8000."
+        )
+    if parts.scheme == "http" and not is_loopback(host):
+        raise MegaCodeError(
+            "insecure_server_url",
+            f"{host!r} would get the API key unencrypted; use https (plain http is for this machine only).",
+        )
+    path = parts.path.rstrip("/")
+    if path.endswith(API_BASE):
+        path = path[: -len(API_BASE)]
+    return f"{parts.scheme}://{parts.netloc}{path}"
+
+
+def is_loopback(host: str) -> bool:
+    """Whether a host name or address can only be this machine."""
+    if host.lower() == "localhost":
+        return True
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return False
+
+
+def running_gateway(data: DataDir) -> Optional[dict[str, str]]:
+    """`{"server_url", "api_key"}` of the embedded gateway, or None where none runs.
+
+    A gateway holds a lock on its pid file for as long as it lives. Where there is no pid file, the address decides.
+    """
+    client = read_json(data.client_json)
+    if not isinstance(client, dict):
+        return None
+    url, key = client.get("server_url"), client.get("api_key")
+    if not (isinstance(url, str) and isinstance(key, str) and url.startswith("http://")):
+        return None
+    alive = _locked(data.gateway / "pid")
+    if alive is None:
+        alive = _answers(url)
+    return {"server_url": url, "api_key": key} if alive else None
+
+
+def _locked(path: Path) -> Optional[bool]:
+    """Whether another process holds the lock on `path`; None where there is no such file."""
+    try:
+        with open(path, "rb") as stream:
+            try:
+                fcntl.flock(stream, fcntl.LOCK_SH | fcntl.LOCK_NB)
+            except OSError:
+                return True
+            return False
+    except OSError:
+        return None
+
+
+def _answers(url: str) -> bool:
+    """Whether something on this machine listens at `url`."""
+    try:
+        parts = urlsplit(url)
+        host, port = parts.hostname or "", parts.port or 80
+        if not is_loopback(host):
+            return False
+        socket.create_connection((host, port), timeout=0.5).close()
+        return True
+    except (OSError, ValueError):
+        return False
+
+
+def parse_env(text: str) -> dict[str, str]:
+    """`KEY=value` lines with optional quotes, `export` and comments; nothing is expanded, other lines do not count."""
+    found = {}
+    for line in text.splitlines():
+        match = _LINE.fullmatch(line.strip())
+        if match:
+            key, single, double, bare = match.groups()
+            found[key] = next(value for value in (single, double, bare, "") if value is not None)
+    return found
+
+
+def read_env_file(path: Path) -> dict[str, str]:
+    """The settings in a `.env` file; none where it is missing or unreadable."""
+    try:
+        return parse_env(path.read_text("utf-8", "replace"))
+    except OSError:
+        return {}
+
+
+def write_env_file(path: Path, updates: Mapping[str, str]) -> None:
+    """Set `updates` in a `.env` file, atomically and mode 0600; every other line stays as it is.
+
+    Raises MegaCodeError `invalid_arguments` for a value that no line can hold, OSError where the file cannot be written.
+    """
+    try:
+        lines = path.read_text("utf-8", "replace").splitlines()
+    except FileNotFoundError:
+        lines = []
+    kept = [line for line in lines if not any(key in updates for key in parse_env(line))]
+    added = [f"{key}={_quote(key, value)}" for key, value in updates.items()]
+    os.makedirs(path.parent, mode=0o700, exist_ok=True)
+    write_atomic(path, "\n".join([*kept, *added, ""]).encode("utf-8", "replace"), 0o600)
+
+
+def _quote(key: str, value: str) -> str:
+    if value.isascii() and value.isprintable():
+        for quote in ("", "'", '"'):
+            if parse_env(f"{key}={quote}{value}{quote}") == {key: value}:
+                return f"{quote}{value}{quote}"
+    raise MegaCodeError("invalid_arguments", f"The value of {key} holds characters that no setting can.")
