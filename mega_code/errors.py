@@ -129,6 +129,10 @@ class MegaCodeError(Exception):
         self.message = message
         self.details = details
 
+    @property
+    def exit_status(self) -> int:
+        return exit_status(self.code)
+
     def envelope(self, job_id: Optional[str] = None) -> dict[str, object]:
         """The error envelope; `job_id` is added where the error does not name one itself."""
         body: dict[str, object] = {"code": self.code, "message": self.message, **self.details}

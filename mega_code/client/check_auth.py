@@ -1,0 +1,36 @@
+"""`python -m mega_code.client.check_auth`: does the server accept the key?"""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Sequence
+
+from mega_code import settings
+from mega_code.client.commandline import Parser, answer, leave, named_file
+from mega_code.envelope import Envelope
+
+
+def verify(known: settings.Settings) -> Envelope:
+    """`GET /profile` with the configured key. Raises MegaCodeError: `auth_failure`, `network_failure` and the like."""
+    from mega_code.client.remote_enhance.api import Gateway
+
+    gateway = Gateway.of(known)
+    gateway.profile()
+    return {"authenticated": True, "server_url": gateway.server_url, "embedded": known.embedded}
+
+
+def main(argv: Sequence[str]) -> int:
+    """Check and say; gives the exit status."""
+    parser = Parser(prog="python -m mega_code.client.check_auth", description="Check the server and the API key.")
+    parser.add_argument("--result-json", metavar="PATH", help="write the JSON object there too")
+
+    def work() -> Envelope:
+        parser.parse_args(argv)
+        return verify(settings.load(os.environ))
+
+    return answer(work, lambda: None, named_file(argv))
+
+
+if __name__ == "__main__":
+    leave(main(sys.argv[1:]))

@@ -1,0 +1,80 @@
+"""`python -m mega_code.client.configure`: writes `<DATA_DIR>/.env`. A key comes from stdin or a prompt, never an argument."""
+
+from __future__ import annotations
+
+import argparse
+import getpass
+import os
+import sys
+from collections.abc import Sequence
+
+from mega_code import settings
+from mega_code.client.commandline import Parser
+from mega_code.client.console import say
+from mega_code.errors import MegaCodeError
+from mega_code.paths import DataDir, data_dir
+
+MODES = ("remote", "local")
+URL, KEY, MODE = settings.CONNECTION_KEYS
+
+
+def mask(key: str) -> str:
+    """Enough of a key to recognise it, too little to use it."""
+    return f"{key[:4]}…{key[-2:]}" if len(key) >= 12 else "…"
+
+
+def main(argv: Sequence[str]) -> int:
+    """Ask or read, write, and print what was set; gives the exit status."""
+    parser = Parser(prog="configure", description="Set the server, the API key and the mode.")
+    parser.add_argument("--server-url", metavar="URL", help="the gateway's base URL")
+    parser.add_argument("--mode", choices=MODES, help="remote for the remote flow")
+    parser.add_argument("--api-key-stdin", action="store_true", help="read the API key from standard input")
+    path = DataDir(data_dir(os.environ)).env_file
+    try:
+        updates = _collect(parser.parse_args(argv))
+        settings.write_env_file(path, updates)
+    except MegaCodeError as error:
+        say(f"configure: {error.message} [{error.code}]")
+        return error.exit_status
+    except OSError as error:
+        say(f"configure: {str(path)!r} could not be written: {error.strerror} [invalid_path]")
+        return MegaCodeError("invalid_path", "").exit_status
+    except (EOFError, KeyboardInterrupt):
+        say("configure: nothing was changed")
+        return 130
+    for name, value in updates.items():
+        print(f"{name}={mask(value) if name == KEY else value}")
+    print(f"Written to {path}")
+    return 0
+
+
+def _collect(arguments: argparse.Namespace) -> dict[str, str]:
+    updates = {URL: arguments.server_url, MODE: arguments.mode}
+    if arguments.api_key_stdin:
+        updates[KEY] = sys.stdin.readline().strip() if not sys.stdin.isatty() else getpass.getpass("API key: ").strip()
+        if not updates[KEY]:
+            raise MegaCodeError("invalid_arguments", "There is no API key on standard input.")
+    if not any(updates.values()):
+        if not sys.stdin.isatty():
+            raise MegaCodeError(
+                "invalid_arguments", "Nothing to set; give --server-url, --mode or --api-key-stdin, or run it in a terminal."
+            )
+        updates = _ask()
+    chosen = {name: value for name, value in updates.items() if value}
+    if not chosen:
+        raise MegaCodeError("invalid_arguments", "Nothing was entered, so nothing was set.")
+    if URL in chosen:
+        chosen[URL] = settings.check_server_url(chosen[URL])
+    return chosen
+
+
+def _ask() -> dict[str, str]:
+    """The three settings from a terminal; an empty answer leaves one as it is."""
+    print("Server URL (empty: keep): ", end="", file=sys.stderr, flush=True)
+    url = sys.stdin.readline().strip()
+    key = getpass.getpass("API key (not shown; empty: keep): ").strip()
+    return {URL: url, KEY: key, MODE: "remote" if url or key else ""}
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

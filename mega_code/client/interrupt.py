@@ -1,0 +1,57 @@
+"""SIGINT and SIGTERM as an exception, so that a command ends with its envelope."""
+
+from __future__ import annotations
+
+import contextlib
+import signal
+from collections.abc import Iterator
+from types import FrameType
+from typing import Optional
+
+SIGNALS = (signal.SIGINT, signal.SIGTERM)
+
+
+class Interrupted(BaseException):
+    """Raised in the main thread; a BaseException, so that no handler of errors swallows it."""
+
+    def __init__(self, number: int) -> None:
+        super().__init__(signal.Signals(number).name)
+        self.number = number
+
+    @property
+    def name(self) -> str:
+        return signal.Signals(self.number).name
+
+
+class _State:
+    holding = False
+    pending: Optional[int] = None
+
+
+def _handle(number: int, _frame: Optional[FrameType]) -> None:
+    # The first signal decides; the end is under way and further ones change nothing.
+    for other in SIGNALS:
+        signal.signal(other, signal.SIG_IGN)
+    if _State.holding:
+        _State.pending = number
+    else:
+        raise Interrupted(number)
+
+
+def listen() -> None:
+    """Turn the first of the signals into `Interrupted`, raised in the main thread."""
+    for number in SIGNALS:
+        signal.signal(number, _handle)
+
+
+@contextlib.contextmanager
+def held() -> Iterator[None]:
+    """Hold the signals back for a few steps that belong together; one that came is raised at the end."""
+    _State.holding = True
+    try:
+        yield
+    finally:
+        _State.holding = False
+        if _State.pending is not None:
+            number, _State.pending = _State.pending, None
+            raise Interrupted(number)

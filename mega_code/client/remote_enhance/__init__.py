@@ -1,0 +1,1 @@
+"""The remote flow on the user's machine: package, upload, poll, download, verify, install, undo."""

@@ -1,0 +1,135 @@
+"""Arguments of the command, and which mode they mean."""
+
+from __future__ import annotations
+
+import argparse
+import os
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Optional
+
+from mega_code import settings
+from mega_code.client.commandline import Parser, answer, named_file, seconds
+from mega_code.client.remote_enhance import modes
+from mega_code.envelope import Envelope
+from mega_code.errors import MegaCodeError
+from mega_code.paths import SCOPES, check_job_id, check_skill_name, project_dir, skills_root
+
+DEFAULT_TIMEOUT_S = 1200.0
+MODES = (
+    "no_wait",
+    "poll_existing",
+    "install_existing",
+    "list_cached",
+    "cleanup_original",
+    "restore_backup",
+    "list_backups",
+)
+
+
+def parser() -> Parser:
+    """The command line of `python -m mega_code.client.remote_enhance`."""
+    own = Parser(
+        prog="python -m mega_code.client.remote_enhance",
+        description="Enhance a skill on a gateway: package, upload, poll, download and verify. "
+        "Without a mode it does all of that and stops before installing.",
+        epilog="The last line on stdout is one JSON object. "
+        "Exit: 0 finished, 2 submitted before, 3 not done in time, 4 bad input, 5 authentication or network.",
+    )
+    mode = own.add_argument_group("modes, one at a time")
+    mode.add_argument("--no-wait", action="store_true", help="submit only")
+    mode.add_argument("--poll-existing", metavar="JOB_ID", help="wait for a job that was submitted before")
+    mode.add_argument("--install-existing", metavar="JOB_ID", help="install what is staged for a job")
+    mode.add_argument("--list-cached", action="store_true", help="list the results of a skill that are staged")
+    mode.add_argument("--cleanup-original", metavar="PATH", help="move a superseded copy of a skill into a backup")
+    mode.add_argument("--restore-backup", metavar="BACKUP_DIR", help="undo an install; 'latest' with --skill-name")
+    mode.add_argument("--list-backups", action="store_true", help="list what was replaced or removed")
+    own.add_argument("--skill-name", metavar="NAME", help="the skill")
+    own.add_argument("--skill-dir", metavar="DIR", help="a skill folder that lies in neither scope")
+    own.add_argument("--install-location", choices=SCOPES, help="where to install")
+    own.add_argument("--allow-secret", metavar="RELPATH", action="append", default=[], help="pack this file all the same")
+    own.add_argument("--project-dir", metavar="DIR", help="the project (default: CLAUDE_PROJECT_DIR, else here)")
+    own.add_argument(
+        "--poll-timeout",
+        metavar="SECONDS",
+        type=seconds,
+        default=DEFAULT_TIMEOUT_S,
+        help="how long to wait for the job; 0 waits for ever (default: %(default)g)",
+    )
+    own.add_argument("--result-json", metavar="PATH", help="write the JSON object there too")
+    return own
+
+
+def main(argv: Sequence[str]) -> int:
+    """Run the command; gives its exit status."""
+    run: Optional[modes.Run] = None
+
+    def work() -> Envelope:
+        nonlocal run
+        arguments = parser().parse_args(argv)
+        _check_modes(arguments)
+        run = modes.Run(settings.load(os.environ))
+        return _dispatch(arguments, run)
+
+    return answer(work, lambda: run.job_id if run else None, named_file(argv))
+
+
+def _check_modes(arguments: argparse.Namespace) -> None:
+    chosen = [f"--{mode.replace('_', '-')}" for mode in MODES if getattr(arguments, mode) not in (None, False)]
+    if len(chosen) > 1:
+        raise MegaCodeError("invalid_arguments", f"{' and '.join(chosen)} exclude each other.")
+
+
+def _dispatch(arguments: argparse.Namespace, run: modes.Run) -> Envelope:
+    if arguments.list_cached:
+        return modes.list_cached(run, _name(arguments))
+    if arguments.list_backups:
+        return modes.list_backups(run, arguments.skill_name)
+    if arguments.poll_existing is not None:
+        check_job_id(arguments.poll_existing)
+        _recover(arguments, run)
+        return run.poll(arguments.poll_existing, arguments.poll_timeout)
+    if arguments.restore_backup is not None:
+        _recover(arguments, run)
+        return modes.restore(run, arguments.restore_backup, arguments.skill_name)
+    if arguments.install_existing is not None:
+        check_job_id(arguments.install_existing)
+        name, scope = _name(arguments), arguments.install_location
+        if scope is None:
+            raise MegaCodeError("missing_install_location", "Say where to install: --install-location project or global.")
+        return run.install(arguments.install_existing, name, scope, _project(arguments, run))
+    if arguments.cleanup_original is not None:
+        return modes.clean_up(run, arguments.cleanup_original, _project(arguments, run))
+    skill = modes.find_skill(run, arguments.skill_name, arguments.skill_dir, _project(arguments, run))
+    submitted = run.submit(skill, arguments.allow_secret)
+    if arguments.no_wait or "submitted" not in submitted:
+        return submitted
+    return run.poll(submitted["submitted"]["job_id"], arguments.poll_timeout)
+
+
+def _name(arguments: argparse.Namespace) -> str:
+    if not arguments.skill_name:
+        raise MegaCodeError("missing_skill_name", "Name the skill: --skill-name NAME.")
+    return check_skill_name(arguments.skill_name)
+
+
+def _project(arguments: argparse.Namespace, run: modes.Run) -> Path:
+    project = project_dir(arguments.project_dir, os.environ)
+    _recover_in(project, run)
+    return project
+
+
+def _recover(arguments: argparse.Namespace, run: modes.Run) -> None:
+    """What a killed install left is set right by whichever command comes next, if it knows the project or not."""
+    try:
+        _recover_in(project_dir(arguments.project_dir, os.environ), run)
+    except MegaCodeError:
+        _recover_in(None, run)
+
+
+def _recover_in(project: Optional[Path], run: modes.Run) -> None:
+    from mega_code.client.remote_enhance import places
+
+    for scope in SCOPES:
+        if scope == "global" or project:
+            places.recover(skills_root(scope, project or Path()), run.data)

@@ -1,0 +1,144 @@
+"""Fetching a job's files: several at once, each bounded and verified, all or nothing."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import threading
+from collections.abc import Sequence
+from pathlib import Path
+
+from requests import RequestException
+
+from mega_code.client.console import say, warn
+from mega_code.client.remote_enhance import manifest, staging, transport
+from mega_code.client.remote_enhance.manifest import Caps, File, Source
+from mega_code.errors import MegaCodeError
+from mega_code.files import flush_folder
+from mega_code.skill import SKILL_MD, check_enhanced, parse_frontmatter
+
+WORKERS = 8
+RETRIED = (429, 502, 503, 504)
+
+
+def fetch(files: Sequence[File], source: Source, target: Path, rejected: Path, caps: Caps = Caps()) -> None:
+    """Download `files` and make them the staging dir `target` in one rename.
+
+    A bundle that breaks the frontmatter contract becomes `rejected` instead. Raises MegaCodeError: `invalid_path`,
+    `size_exceeded`, `sha256_mismatch`, `download_failed`, `invalid_frontmatter`; then there is no `target`.
+    """
+    for file in files:
+        manifest.check_url(file.url, source)
+    unverified = sum(1 for file in files if file.sha256 is None)
+    if unverified:
+        warn(f"{unverified} of {len(files)} files come without a SHA-256 and cannot be verified")
+    try:
+        with staging.building(target) as folder:
+            _Download(files, folder, caps).run()
+            _check_contract(folder, rejected)
+            staging.publish(folder, target)
+    except OSError as error:
+        raise MegaCodeError("download_failed", f"The files could not be stored: {error.strerror}.") from None
+    say(f"{len(files)} files downloaded and verified")
+
+
+def _check_contract(folder: Path, rejected: Path) -> None:
+    try:
+        text = (folder / SKILL_MD).read_bytes().decode()
+        check_enhanced(parse_frontmatter(text))
+    except UnicodeDecodeError:
+        staging.publish(folder, rejected)
+        raise MegaCodeError("invalid_frontmatter", "The enhanced SKILL.md is not UTF-8.") from None
+    except MegaCodeError as error:
+        staging.publish(folder, rejected)
+        raise MegaCodeError(error.code, f"{error.message} The bundle is kept in {str(rejected)!r}.") from None
+
+
+class _Download:
+    def __init__(self, files: Sequence[File], folder: Path, caps: Caps) -> None:
+        self.files, self.folder, self.caps = files, folder, caps
+        self.transport = transport.Transport(transport.ARTIFACT_PACE, transport.retries(RETRIED, timed_out=False))
+        self.lock = threading.Condition()
+        self.next = 0
+        self.finished = 0
+        self.bytes = 0
+        self.errors: dict[int, BaseException] = {}
+
+    def run(self) -> None:
+        """Raises the error of the first file, in the manifest's order, that failed."""
+        workers = min(WORKERS, len(self.files))
+        for _ in range(workers):
+            threading.Thread(target=self._work, daemon=True).start()
+        with self.lock:
+            try:
+                while self.finished < workers:
+                    self.lock.wait(1.0)
+            finally:
+                self.next = len(self.files)
+        if self.errors:
+            raise self.errors[min(self.errors)]
+        for base, _, _ in os.walk(self.folder):
+            flush_folder(base)
+
+    def _work(self) -> None:
+        while True:
+            with self.lock:
+                index = self.next
+                if index >= len(self.files) or self.errors:
+                    self.finished += 1
+                    self.lock.notify()
+                    return
+                self.next += 1
+            try:
+                self._fetch(self.files[index])
+            except BaseException as error:
+                with self.lock:
+                    self.errors[index] = error
+
+    def _fetch(self, file: File) -> None:
+        path = self.folder / file.relpath
+        path.parent.mkdir(parents=True, exist_ok=True)
+        digest = hashlib.sha256()
+        size, head = 0, b""
+        with open(path, "xb") as stream:
+
+            def sink(piece: bytes) -> None:
+                nonlocal size, head
+                head = (head + piece)[:2] if len(head) < 2 else head
+                size += len(piece)
+                self._count(len(piece))
+                digest.update(piece)
+                stream.write(piece)
+
+            self._transfer(file, sink)
+            mode = file.mode if file.mode is not None else (0o111 if head == b"#!" else 0)
+            os.fchmod(stream.fileno(), 0o644 | mode & 0o111)
+            stream.flush()
+            os.fsync(stream.fileno())
+        if file.sha256 and digest.hexdigest() != file.sha256:
+            raise MegaCodeError("sha256_mismatch", f"{file.relpath!r} is not the file that was published.")
+        if file.size is not None and size != file.size:
+            raise MegaCodeError("download_failed", f"{file.relpath!r} has {size} bytes and not {file.size}.")
+
+    def _transfer(self, file: File, sink: transport.Sink) -> None:
+        try:
+            response = self.transport.send("GET", file.url, cap=self.caps.file, sink=sink)
+        except transport.TooLarge:
+            raise MegaCodeError(
+                "size_exceeded", f"{file.relpath!r} is over {self.caps.file // manifest.MIB} MiB."
+            ) from None
+        except transport.BadEncoding as error:
+            raise MegaCodeError("download_failed", f"{file.relpath!r} cannot be decoded: {error}.") from None
+        except (RequestException, transport.Stalled) as error:
+            reason = transport.failure(error).message
+            raise MegaCodeError("download_failed", f"{file.relpath!r} could not be fetched. {reason}") from None
+        if response.status != 200:
+            raise MegaCodeError("download_failed", f"{file.relpath!r} could not be fetched: {response.status}.")
+
+    def _count(self, size: int) -> None:
+        with self.lock:
+            self.bytes += size
+            if self.bytes > self.caps.job:
+                raise MegaCodeError(
+                    "size_exceeded", f"The files are over {self.caps.job // manifest.MIB} MiB together."
+                )

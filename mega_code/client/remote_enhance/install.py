@@ -1,0 +1,106 @@
+"""From the staging dir into a scope: verified once more, swapped in whole, and honest about which copy runs."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, NamedTuple, Optional
+
+from mega_code.client.console import warn
+from mega_code.client.remote_enhance import backups, places, staging
+from mega_code.client.remote_enhance.manifest import File
+from mega_code.errors import MegaCodeError
+from mega_code.paths import DataDir, skills_root
+from mega_code.skill import SKILL_MD, parse_frontmatter
+
+
+class Installed(NamedTuple):
+    """Where the skill stands now; `shadowed_by` is the SKILL.md that Claude Code loads instead, if any."""
+
+    path: Path
+    backup_path: Optional[Path]
+    shadowed_by: Optional[Path]
+
+
+def install(staged: Path, files: Sequence[File], name: str, scope: str, project: Path, data: DataDir) -> Installed:
+    """Put the staged files of a job in place as the skill `name`.
+
+    Raises MegaCodeError: `missing_staging`, `sha256_mismatch`, `install_failed`; then the old skill still stands.
+    """
+    staging.verify(staged, files)
+    _compare_names(staged, name)
+    place = skills_root(scope, project) / name
+    try:
+        done = places.put(place, lambda folder: _copy(staged, folder, files), "install", data)
+    except OSError as error:
+        raise MegaCodeError("install_failed", f"{str(place)!r} could not be replaced: {error}.") from None
+    return Installed(done.path, done.backup_path, shadow(name, scope, project))
+
+
+def shadow(name: str, scope: str, project: Path) -> Optional[Path]:
+    """The SKILL.md that wins over the copy in `scope`: Claude Code ranks global above project."""
+    winner = skills_root("global", project) / name / SKILL_MD
+    same = winner.parent.resolve() == (skills_root(scope, project) / name).resolve()
+    return winner if scope == "project" and winner.is_file() and not same else None
+
+
+def _copy(staged: Path, folder: Path, files: Sequence[File]) -> None:
+    """Copy exactly the manifest's files, each compared while it is copied."""
+    folder.mkdir(mode=0o755)
+    for file in files:
+        target = folder / file.relpath
+        target.parent.mkdir(mode=0o755, parents=True, exist_ok=True)
+        source = os.open(staged / file.relpath, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC)
+        digest = hashlib.sha256()
+        with os.fdopen(source, "rb") as reader, open(target, "xb") as writer:
+            for chunk in iter(lambda: reader.read(staging.CHUNK), b""):
+                digest.update(chunk)
+                writer.write(chunk)
+            os.fchmod(writer.fileno(), 0o644 | os.fstat(source).st_mode & 0o111)
+        if file.sha256 and digest.hexdigest() != file.sha256:
+            raise MegaCodeError("sha256_mismatch", f"{file.relpath!r} changed while it was installed.")
+
+
+def _compare_names(staged: Path, name: str) -> None:
+    own = parse_frontmatter((staged / SKILL_MD).read_text("utf-8", "replace")).get("name")
+    if own != name:
+        warn(f"the skill calls itself {str(own)[:80]!r}, its folder is {name!r}; Claude Code goes by the folder")
+
+
+def restore(backup: dict[str, Any], data: DataDir) -> places.Put:
+    """Put a backup back where it came from; what stands there becomes a backup itself, and this one stays.
+
+    Raises MegaCodeError `install_failed`.
+    """
+    origin, kept = Path(backup["origin"]), Path(backup["backup_path"])
+    try:
+        return places.put(origin, lambda folder: backups.copy_tree(kept, folder), "restore", data)
+    except OSError as error:
+        raise MegaCodeError("install_failed", f"{str(origin)!r} could not be restored: {error}.") from None
+
+
+def clean_up(path: str, project: Path, data: DataDir) -> tuple[Path, Path]:
+    """Move a superseded copy of a skill into a backup; gives what was removed and its `backup_path`.
+
+    `path` is the skill's folder or its SKILL.md. Raises MegaCodeError: `cleanup_unsafe_path` unless it resolves to
+    something strictly inside a skills folder, `cleanup_path_missing`, `cleanup_failed`.
+    """
+    try:
+        resolved = Path(os.path.realpath(path))
+    except ValueError:
+        raise MegaCodeError("cleanup_unsafe_path", "The path holds a NUL character.") from None
+    if resolved.name == SKILL_MD and not resolved.is_dir():
+        resolved = resolved.parent
+    roots = [Path(os.path.realpath(skills_root(scope, project))) for scope in ("global", "project")]
+    if not any(root in resolved.parents for root in roots):
+        raise MegaCodeError("cleanup_unsafe_path", f"{path!r} does not lie inside a skills folder; nothing was removed.")
+    if not os.path.lexists(resolved):
+        raise MegaCodeError("cleanup_path_missing", f"There is nothing at {path!r}.")
+    if not resolved.is_dir():
+        raise MegaCodeError("cleanup_unsafe_path", f"{path!r} is no skill folder; nothing was removed.")
+    try:
+        return resolved, places.take(resolved, "cleanup", data)
+    except OSError as error:
+        raise MegaCodeError("cleanup_failed", f"{path!r} could not be removed: {error}.") from None

@@ -1,0 +1,263 @@
+"""What each mode of the command does: settings and arguments in, an envelope out."""
+
+from __future__ import annotations
+
+import os
+import tempfile
+import time
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Optional
+
+from mega_code.client.console import say, warn
+from mega_code.client.remote_enhance import records
+from mega_code.envelope import Envelope
+from mega_code.errors import MegaCodeError
+from mega_code.paths import check_job_id, check_skill_name, is_job_id
+from mega_code.settings import Settings
+
+if TYPE_CHECKING:
+    from mega_code.bundle import Bundle
+    from mega_code.client.remote_enhance.api import Gateway
+    from mega_code.client.skills import Skill
+
+
+class Run:
+    """One run of the command; remembers its job, so that whatever ends it can name what was paid for."""
+
+    def __init__(self, settings: Settings) -> None:
+        self.settings = settings
+        self.data = settings.data
+        self.started = time.monotonic()
+        self.job_id: Optional[str] = None
+
+    def elapsed_s(self) -> float:
+        """Seconds since the start, to the tenth."""
+        return round(time.monotonic() - self.started, 1)
+
+    # Submitting
+
+    def submit(self, skill: Skill, allow_secret: Sequence[str]) -> Envelope:
+        """Package and upload; the record of the job is on the disk before this returns."""
+        from mega_code.client.remote_enhance.api import Gateway
+
+        gateway = Gateway.of(self.settings)
+        bundle, archive = self._pack(skill, allow_secret)
+        say(f"uploading {skill.name} to {gateway.server_url}")
+        try:
+            answer = gateway.upload(archive, skill.name)
+        except MegaCodeError as error:
+            if error.code != "duplicate_content_hash":
+                raise
+            return self._conflict(error, bundle, skill, gateway)
+        self.job_id = answer["job_id"]
+        self._record(skill, bundle, gateway)
+        say(f"submitted as job {self.job_id}")
+        submitted = {"job_id": self.job_id, "content_hash": bundle.content_hash, "skill_name": skill.name}
+        return {"submitted": submitted}
+
+    def _pack(self, skill: Skill, allow_secret: Sequence[str]) -> tuple[Bundle, bytes]:
+        from mega_code import bundle as bundles
+
+        try:
+            with tempfile.TemporaryFile() as stream:
+                bundle = bundles.pack(skill.folder, stream, allow_secret=allow_secret)
+                stream.seek(0)
+                archive = stream.read()
+        except OSError as error:
+            raise MegaCodeError("invalid_path", f"The bundle could not be written: {error.strerror}.") from None
+        left_out = f", {bundle.left_out} left out" if bundle.left_out else ""
+        say(f"packed {skill.name}: {len(bundle.entries)} files, {max(1, bundle.compressed // 1024)} KiB{left_out}")
+        return bundle, archive
+
+    def _conflict(self, error: MegaCodeError, bundle: Bundle, skill: Skill, gateway: Gateway) -> Envelope:
+        existing = error.details.get("existing_job_id")
+        if not is_job_id(existing):
+            raise MegaCodeError("invalid_response", "The server knows this content but names no job for it.")
+        self.job_id = str(existing)
+        if not records.read_job(self.data, self.job_id):
+            # Submitted from elsewhere; with a record, resuming needs nothing remembered here either.
+            self._record(skill, bundle, gateway)
+        return {"conflict": {"existing_job_id": existing, "content_hash": bundle.content_hash}}
+
+    def _record(self, skill: Skill, bundle: Bundle, gateway: Gateway) -> None:
+        assert self.job_id
+        submission = records.Submission(
+            self.job_id, skill.name, str(skill.path), skill.scope, bundle.content_hash, gateway.server_url
+        )
+        try:
+            records.write_job(self.data, submission)
+        except OSError as error:
+            warn(f"the job could not be recorded ({error.strerror}); note its id: {self.job_id}")
+
+    # Waiting
+
+    def poll(self, job_id: str, timeout_s: float) -> Envelope:
+        """Wait for a job, fetch and verify what it made."""
+        from mega_code.client.remote_enhance.api import Gateway
+        from mega_code.client.remote_enhance.polling import NotTerminal, wait_for
+
+        self.job_id = check_job_id(job_id)
+        gateway = Gateway.of(self.settings)
+        try:
+            wait_for(gateway, job_id, timeout_s)
+        except NotTerminal:
+            return {"timeout": {"job_id": job_id, "elapsed_s": self.elapsed_s()}}
+        return self._finish(job_id, gateway)
+
+    def _finish(self, job_id: str, gateway: Gateway) -> Envelope:
+        result = self._fetch_result(job_id, gateway)
+        head = {"status": result.get("status"), "artifact_kind": result.get("artifact_kind"), "result": result}
+        if not records.is_enhanced(result):
+            return {**head, "installed": False, "job_id": job_id}
+        self._stage(job_id, result, gateway.server_url)
+        known = records.read_job(self.data, job_id)
+        origin = {
+            "skill_name": known.get("skill_name") or self._name_in(result),
+            "original_path": known.get("skill_path"),
+            "original_scope": known.get("scope"),
+        }
+        return {
+            **head,
+            "installed": False,
+            "staging_dir": str(self.data.staging(job_id)),
+            "needs_install_location": True,
+            "job_id": job_id,
+            **{key: value for key, value in origin.items() if value},
+        }
+
+    def _fetch_result(self, job_id: str, gateway: Gateway) -> dict[str, Any]:
+        result = gateway.result(job_id)
+        name = records.read_job(self.data, job_id).get("skill_name") or self._name_in(result)
+        try:
+            records.write_result(self.data, job_id, result, name)
+        except OSError as error:
+            warn(f"the result could not be kept: {error.strerror}")
+        return result
+
+    @staticmethod
+    def _name_in(result: dict[str, Any]) -> Optional[str]:
+        name = result.get("skill_id")
+        try:
+            return check_skill_name(name) if isinstance(name, str) else None
+        except MegaCodeError:
+            return None
+
+    def _stage(self, job_id: str, result: dict[str, Any], server_url: str) -> None:
+        from mega_code.client.remote_enhance import download, manifest, staging
+
+        files = manifest.read(result)
+        target = self.data.staging(job_id)
+        if staging.is_whole(target, files):
+            say("the files are here already, and whole")
+            return
+        source = manifest.Source(server_url, self.settings.host_suffixes)
+        download.fetch(files, source, target, self.data.rejected(job_id))
+
+    # Installing
+
+    def install(self, job_id: str, name: str, scope: str, project: Path) -> Envelope:
+        """Install from the staging dir; the gateway is asked only where the cache is gone."""
+        from mega_code.client.remote_enhance import install, manifest
+
+        self.job_id = check_job_id(job_id)
+        check_skill_name(name)
+        result = records.read_result(self.data, job_id)
+        if result is None or (records.is_enhanced(result) and not os.path.lexists(self.data.staging(job_id))):
+            result = self._recover_cache(job_id, result)
+        if not records.is_enhanced(result):
+            raise MegaCodeError(
+                "missing_artifact", f"Job {job_id} ended {result.get('status')}, with nothing to install.", job_id=job_id
+            )
+        files = manifest.read(result)
+        done = install.install(self.data.staging(job_id), files, name, scope, project, self.data)
+        own = {key: value for key, value in result.items() if key != "skill_name"}
+        return {
+            "status": result.get("status"),
+            "artifact_kind": result.get("artifact_kind"),
+            "result": own,
+            "installed": True,
+            "installed_path": str(done.path),
+            "backup_path": str(done.backup_path) if done.backup_path else None,
+            "active": done.shadowed_by is None,
+            "shadowed_by": str(done.shadowed_by) if done.shadowed_by else None,
+            "job_id": job_id,
+            "skill_name": name,
+            "scope": scope,
+        }
+
+    def _recover_cache(self, job_id: str, result: Optional[dict[str, Any]]) -> dict[str, Any]:
+        from mega_code.client.remote_enhance.api import Gateway
+
+        what = "files" if result else "result"
+        say(f"the {what} of job {job_id} are not cached; asking the gateway")
+        try:
+            gateway = Gateway.of(self.settings)
+            result = self._fetch_result(job_id, gateway)
+            if records.is_enhanced(result):
+                self._stage(job_id, result, gateway.server_url)
+            return result
+        except MegaCodeError as error:
+            if error.code not in ("network_failure", "auth_failure", "http_404", "not_found"):
+                raise
+            raise MegaCodeError(
+                "missing_staging", f"Nothing is staged for job {job_id}, and the gateway does not help: {error.message}"
+            ) from None
+
+
+def find_skill(run: Run, name: Optional[str], folder: Optional[str], project: Path) -> Skill:
+    """The skill to submit: by name in the scopes, or a folder anywhere.
+
+    Raises MegaCodeError: `missing_skill_name`, `invalid_skill_name`, `skill_not_found`, `missing_skill_dir`,
+    `missing_skill_md`.
+    """
+    from mega_code.client import skills
+    from mega_code.skill import SKILL_MD
+
+    if folder is None:
+        if not name:
+            raise MegaCodeError("missing_skill_name", "Name the skill: --skill-name NAME.")
+        return skills.resolve(name, project, run.data)
+    path = Path(os.path.abspath(folder))
+    if not path.is_dir():
+        raise MegaCodeError("missing_skill_dir", f"There is no skill folder {folder!r}.")
+    if not (path / SKILL_MD).is_file():
+        raise MegaCodeError("missing_skill_md", f"There is no {SKILL_MD} at the root of {folder!r}.")
+    return skills.Skill(check_skill_name(name or path.name), path / SKILL_MD, None, {})
+
+
+def list_cached(run: Run, name: str) -> Envelope:
+    """What can be installed without asking anybody."""
+    return {"cached": records.cached(run.data, name)}
+
+
+def list_backups(run: Run, name: Optional[str]) -> Envelope:
+    """What was replaced or removed, newest first."""
+    from mega_code.client.remote_enhance import backups
+
+    return {"backups": backups.listing(run.data, name)}
+
+
+def clean_up(run: Run, path: str, project: Path) -> Envelope:
+    """Remove a superseded copy; it moves into a backup."""
+    from mega_code.client.remote_enhance import install
+
+    removed, backup = install.clean_up(path, project, run.data)
+    return {"removed": str(removed), "backup_path": str(backup)}
+
+
+def restore(run: Run, backup_dir: str, name: Optional[str]) -> Envelope:
+    """Put a backup back: the one named, or (`latest`) the newest one that an install of `name` made."""
+    from mega_code.client.remote_enhance import backups, install
+
+    if backup_dir == "latest":
+        if not name:
+            raise MegaCodeError("missing_skill_name", "Name the skill whose install is to be undone: --skill-name NAME.")
+        kept = [entry for entry in backups.listing(run.data, name) if entry["reason"] == "install"]
+        if not kept:
+            raise MegaCodeError("invalid_path", f"No install of {name!r} replaced anything; there is no backup to restore.")
+        backup = kept[0]
+    else:
+        backup = backups.find(backup_dir, run.data)
+    done = install.restore(backup, run.data)
+    return {"restored": str(done.path), "backup_path": str(done.backup_path) if done.backup_path else None}

@@ -1,0 +1,190 @@
+"""Putting a whole folder into its place, so that whoever looks finds the old one or the new one.
+
+Beside the destination live, for a moment, hidden siblings whose names say what they are:
+
+    .NAME.mega-new-X     being built: rubbish if its maker is gone
+    .NAME.mega-ready-I   complete; I is the inode of the new folder. After an exchange the same name holds the old
+                         content, whose inode differs
+    .NAME.mega-old-X     the old content, where no exchange exists
+    .NAME.mega-junk-X    on its way out
+
+So a later run can tell what a killed one left, without a journal.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import fcntl
+import os
+import re
+import shutil
+import tempfile
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import NamedTuple, Optional
+
+from mega_code.client import interrupt
+from mega_code.client.console import say, warn
+from mega_code.client.remote_enhance import backups
+from mega_code.client.remote_enhance.exchange import exchange
+from mega_code.files import flush_folder
+from mega_code.paths import DataDir
+
+_SIBLING = re.compile(r"\.(.+)\.mega-(new|ready|old|junk)-([0-9A-Za-z_]+)")
+Exchange = Callable[[Path, Path], bool]
+
+
+class Put(NamedTuple):
+    """Where the new content stands, and the backup of what stood there before."""
+
+    path: Path
+    backup_path: Optional[Path]
+
+
+def put(
+    place: Path, fill: Callable[[Path], None], reason: str, data: DataDir, swap: Exchange = exchange
+) -> Put:
+    """Let `fill` build the new content at the path it is given, flush it, and swap it into `place`.
+
+    What stood at `place` (a folder, a file, or a link, which is not followed) becomes a backup. Two puts below one
+    folder wait for each other. Raises OSError and what `fill` raises; then `place` is as it was.
+    """
+    place.parent.mkdir(parents=True, exist_ok=True)
+    with locked(place.parent):
+        recover_locked(place.parent, data)
+        building = _sibling(place, "new")
+        try:
+            fill(building)
+            backups.flush_tree(building)
+            # From here to the backup, a signal would only make work for the next run.
+            with interrupt.held():
+                return Put(place, _swap_in(building, place, reason, data, swap))
+        finally:
+            _remove(building)
+
+
+def _sibling(place: Path, kind: str) -> Path:
+    """A free hidden name beside `place`; mkdtemp finds it, the lock keeps it ours."""
+    path = Path(tempfile.mkdtemp(prefix=f".{place.name}.mega-{kind}-", dir=place.parent))
+    path.rmdir()
+    return path
+
+
+def _swap_in(building: Path, place: Path, reason: str, data: DataDir, swap: Exchange) -> Optional[Path]:
+    if os.path.islink(place):
+        warn(f"{place} was a link to {os.readlink(place)}; the link is replaced and kept, its target is not touched")
+    if not os.path.lexists(place):
+        os.rename(building, place)
+        flush_folder(place.parent)
+        return None
+    ready = building.with_name(f".{place.name}.mega-ready-{os.lstat(building).st_ino}")
+    os.rename(building, ready)
+    flush_folder(place.parent)
+    try:
+        displaced = ready if swap(ready, place) else _rename_twice(ready, place)
+        flush_folder(place.parent)
+    except OSError:
+        _remove(ready)
+        raise
+    try:
+        return backups.keep(displaced, place, reason, data)
+    except OSError:
+        # Without a backup the old content has to stand where it stood.
+        if not swap(displaced, place):
+            os.rename(place, building)
+            os.rename(displaced, place)
+        else:
+            os.rename(displaced, building)
+        raise
+
+
+def _rename_twice(ready: Path, place: Path) -> Path:
+    """The exchange of a platform without one; taken back if its second half fails."""
+    old = _sibling(place, "old")
+    os.rename(place, old)
+    try:
+        os.rename(ready, place)
+    except OSError:
+        os.rename(old, place)
+        raise
+    return old
+
+
+def take(place: Path, reason: str, data: DataDir) -> Path:
+    """Move what stands at `place` into a backup and return its `backup_path`. Raises OSError; then it still stands."""
+    with locked(place.parent), interrupt.held():
+        recover_locked(place.parent, data)
+        kept = backups.keep(place, place, reason, data)
+        flush_folder(place.parent)
+        return kept
+
+
+@contextlib.contextmanager
+def locked(folder: Path) -> Iterator[None]:
+    """Hold the lock of a skills folder; the kernel lets go of it when its holder dies. Raises OSError."""
+    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            say(f"another command works in {folder}; waiting for it")
+            fcntl.flock(descriptor, fcntl.LOCK_EX)
+        yield
+    finally:
+        os.close(descriptor)
+
+
+def recover(folder: Path, data: DataDir) -> None:
+    """Finish or roll back what a killed run left in `folder`; never waits for a living one.
+
+    Trouble is a warning: the command that comes after has its own say.
+    """
+    if not _leftovers(folder):
+        return
+    try:
+        descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            recover_locked(folder, data)
+        finally:
+            os.close(descriptor)
+    except BlockingIOError:
+        pass  # its owner lives and cleans up itself
+    except OSError as error:
+        warn(f"an interrupted install in {folder} could not be cleaned up: {error.strerror}")
+
+
+def recover_locked(folder: Path, data: DataDir) -> None:
+    """`recover` for the holder of the lock. Raises OSError."""
+    for path, name, kind, tag in _leftovers(folder):
+        place = folder / name
+        if kind in ("new", "junk"):
+            _remove(path)
+        elif kind == "old" and not os.path.lexists(place):
+            os.rename(path, place)
+            say(f"rolled back an interrupted install of {place}")
+        elif kind == "ready" and str(os.lstat(path).st_ino) == tag:
+            _remove(path)
+        else:
+            kept = backups.keep(path, place, "install", data)
+            say(f"finished an interrupted install of {place}; what it replaced is in {kept}")
+
+
+def _leftovers(folder: Path) -> list[tuple[Path, str, str, str]]:
+    """Hidden siblings with their parts, `old` before `ready`: a roll-back comes before the rubbish goes."""
+    try:
+        names = os.listdir(folder)
+    except OSError:
+        return []
+    matches = [(name, _SIBLING.fullmatch(name)) for name in names]
+    found = [(folder / name, *match.group(1, 2, 3)) for name, match in matches if match]
+    return sorted(found, key=lambda entry: (("junk", "new", "old", "ready").index(entry[2]), entry[0]))
+
+
+def _remove(path: Path) -> None:
+    if not os.path.lexists(path):
+        return
+    if path.is_dir() and not path.is_symlink():
+        shutil.rmtree(path)
+    else:
+        path.unlink()

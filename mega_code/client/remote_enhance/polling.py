@@ -1,0 +1,102 @@
+"""Waiting for a job: patient with a gateway that is away, never past the deadline."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from typing import Any
+
+from mega_code.client.console import say
+from mega_code.client.remote_enhance.api import Gateway, Poll
+from mega_code.client.remote_enhance.progress import TERMINAL, Progress
+from mega_code.client.remote_enhance.transport import jittered
+from mega_code.errors import MegaCodeError
+
+FIRST_DELAY_S = 1.0
+LAST_DELAY_S = 10.0
+GROWTH = 1.6
+HOLD_S = 20
+LOOK_S = 60.0
+FIRST_LOOK_S = 2.0
+BAD_ANSWERS = 5
+
+
+class NotTerminal(Exception):
+    """The deadline came first."""
+
+
+class Poller:
+    """Looks at one job until it is terminal. `clock`, `sleep` and `wall` are in seconds."""
+
+    def __init__(
+        self,
+        gateway: Gateway,
+        job_id: str,
+        *,
+        timeout_s: float,
+        clock: Callable[[], float] = time.monotonic,
+        sleep: Callable[[float], object] = time.sleep,
+        wall: Callable[[], float] = time.time,
+    ) -> None:
+        self.gateway, self.job_id, self.clock, self.sleep = gateway, job_id, clock, sleep
+        self.progress = Progress(say, clock, wall)
+        self.deadline = clock() + timeout_s if timeout_s else float("inf")
+        self.delay = FIRST_DELAY_S
+        self.bad_answers = 0
+        self.away = False
+
+    def wait(self) -> dict[str, Any]:
+        """The terminal job. Raises NotTerminal at the deadline, MegaCodeError for what time cannot mend."""
+        # However short the timeout, one look is taken: that is what a person asks for with it.
+        limit, last = FIRST_LOOK_S, None
+        while True:
+            left = self.deadline - self.clock()
+            started = self.clock()
+            wait_s = int(min(HOLD_S, max(0.0, left)))
+            poll = self.gateway.look(self.job_id, wait_s, min(LOOK_S, max(limit, left)), self.progress.tick)
+            if poll.job is not None:
+                self._seen(poll.job)
+                if poll.job["status"] in TERMINAL:
+                    return poll.job
+            else:
+                self._failed(poll)
+            changed, last = poll.job != last, poll.job
+            limit = 0.1
+            self._pause(held=poll.held and (changed or self.clock() - started > FIRST_DELAY_S))
+
+    def _seen(self, job: dict[str, Any]) -> None:
+        if self.away:
+            say("the gateway answers again")
+        self.away, self.bad_answers = False, 0
+        self.progress.saw(job)
+
+    def _failed(self, poll: Poll) -> None:
+        trouble = poll.trouble or MegaCodeError("network_failure", "no answer")
+        if trouble.code == "invalid_response":
+            self.bad_answers += 1
+            if self.bad_answers >= BAD_ANSWERS:
+                raise trouble
+        else:
+            self.bad_answers = 0
+        self.progress.tick()
+        if not self.away and self.clock() < self.deadline:
+            self.away = True
+            say(f"{trouble.message} Trying on.")
+
+    def _pause(self, held: bool) -> None:
+        """Sleep until the next look; not at all where the server itself held the answer back."""
+        left = self.deadline - self.clock()
+        if left <= 0:
+            raise NotTerminal
+        if held:
+            self.delay = FIRST_DELAY_S
+            return
+        self.sleep(min(jittered(self.delay), left))
+        self.delay = min(LAST_DELAY_S, self.delay * GROWTH)
+        if self.clock() >= self.deadline:
+            raise NotTerminal
+
+
+def wait_for(gateway: Gateway, job_id: str, timeout_s: float) -> dict[str, Any]:
+    """`Poller.wait` with the real clock; `timeout_s` 0 waits for ever."""
+    return Poller(gateway, job_id, timeout_s=timeout_s).wait()

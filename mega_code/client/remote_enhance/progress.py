@@ -1,0 +1,102 @@
+"""What a person sees of a running job: one line when it changes, and at least every ten seconds."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from datetime import datetime, timezone
+from typing import Any, Optional
+
+PHASES = ("intake", "evaluation_setup", "iterating", "publishing")
+RUNNING = ("running", "processing")
+TERMINAL = (
+    "succeeded",
+    "failed",
+    "rejected",
+    "quarantined",
+    "cancelled",
+    "enhancement_blocked",
+    "revoked",
+    "invariant_violation",
+)
+REPEAT_S = 10.0
+
+
+def age(seconds: float) -> str:
+    """`42s`, `3m05s` or `2h07m`."""
+    whole = max(0, int(seconds))
+    if whole < 60:
+        return f"{whole}s"
+    if whole < 3600:
+        return f"{whole // 60}m{whole % 60:02d}s"
+    return f"{whole // 3600}h{whole % 3600 // 60:02d}m"
+
+
+def describe(job: dict[str, Any]) -> str:
+    """A job's progress line without its age."""
+    status, phase = job.get("status"), job.get("phase_public")
+    if status == "queued":
+        return "queued — waiting for worker"
+    if status not in RUNNING:
+        return str(status)
+    if phase == "iterating":
+        current, total = job.get("current_iteration"), job.get("total_iterations")
+        counted = all(isinstance(number, int) and not isinstance(number, bool) for number in (current, total))
+        return f"iterating [{current}/{total}]" if counted else "iterating"
+    return phase if phase in PHASES else "running"
+
+
+class Progress:
+    """Prints the lines. `wall` gives seconds since the epoch (a job's age), `clock` monotonic seconds."""
+
+    def __init__(
+        self, say: Callable[[str], object], clock: Callable[[], float], wall: Callable[[], float]
+    ) -> None:
+        self._say, self._clock, self._wall = say, clock, wall
+        self._started = wall()
+        self._created: Optional[float] = None
+        self._line = ""
+        self._said_at = float("-inf")
+        self._warned: set[str] = set()
+
+    def saw(self, job: dict[str, Any]) -> None:
+        """A look at the job."""
+        self._created = self._created or _timestamp(job.get("created_at"))
+        line = describe(job)
+        self._warn_of_news(job)
+        if line != self._line:
+            self._line = line
+            self._print()
+        else:
+            self.tick()
+
+    def tick(self) -> None:
+        """Time goes by: repeats the line when it is ten seconds old."""
+        if self._line and self._clock() - self._said_at >= REPEAT_S:
+            self._print()
+
+    def _print(self) -> None:
+        self._said_at = self._clock()
+        self._say(f"{self._line} [{age(self._wall() - (self._created or self._started))}]")
+
+    def _warn_of_news(self, job: dict[str, Any]) -> None:
+        status, phase = job.get("status"), job.get("phase_public")
+        if status not in ("queued", *RUNNING, *TERMINAL):
+            self._warn_once(f"unknown status {str(status)[:80]!r}; waiting on")
+        if status in RUNNING and phase is not None and phase not in PHASES:
+            self._warn_once(f"unknown phase {str(phase)[:80]!r}")
+
+    def _warn_once(self, message: str) -> None:
+        if message not in self._warned:
+            self._warned.add(message)
+            self._say(f"warning: {message}")
+
+
+def _timestamp(value: object) -> Optional[float]:
+    """Seconds since the epoch of an ISO-8601 time, None where it is none."""
+    if not isinstance(value, str):
+        return None
+    try:
+        moment = datetime.fromisoformat(value.replace("Z", "+00:00"))
+        return (moment if moment.tzinfo else moment.replace(tzinfo=timezone.utc)).timestamp()
+    except (ValueError, OverflowError):
+        return None

@@ -1,0 +1,92 @@
+"""What is remembered of a job on this machine: what was submitted, and what came back."""
+
+from __future__ import annotations
+
+from datetime import datetime, timezone
+from pathlib import Path
+from typing import Any, NamedTuple, Optional
+
+from mega_code.files import read_json, write_json
+from mega_code.paths import SCOPES, SKILL_NAME, DataDir, check_job_id, is_job_id
+
+Json = dict[str, Any]
+
+
+class Submission(NamedTuple):
+    """A `<job_id>.job.json`: `skill_path` is the SKILL.md; `scope` None where the folder lies in neither."""
+
+    job_id: str
+    skill_name: str
+    skill_path: str
+    scope: Optional[str]
+    content_hash: str
+    server_url: str
+
+
+def write_job(data: DataDir, submission: Submission) -> None:
+    """Remember a submission. Raises OSError."""
+    now = datetime.now(timezone.utc).strftime("%Y-%m-%dT%H:%M:%SZ")
+    write_json(data.job(submission.job_id), {**submission._asdict(), "submitted_at": now})
+
+
+def read_job(data: DataDir, job_id: str) -> Json:
+    """What was submitted as `job_id`; only entries of the right type, none where nothing is known."""
+    record = read_json(data.job(job_id))
+    if not isinstance(record, dict) or record.get("job_id") != job_id:
+        return {}
+    known = {key: value for key, value in record.items() if isinstance(value, str)}
+    if known.get("scope") not in SCOPES:
+        known.pop("scope", None)
+    if not SKILL_NAME.fullmatch(known.get("skill_name", "")):
+        known.pop("skill_name", None)
+    return known
+
+
+def write_result(data: DataDir, job_id: str, result: Json, skill_name: Optional[str]) -> None:
+    """Keep a result body as it was received, plus `skill_name`. Raises OSError."""
+    write_json(data.result(job_id), {**result, "skill_name": skill_name})
+
+
+def read_result(data: DataDir, job_id: str) -> Optional[Json]:
+    """The result body that was kept, with `skill_name`; None where there is none or it is corrupt."""
+    result = read_json(data.result(job_id))
+    return result if isinstance(result, dict) else None
+
+
+def is_enhanced(result: Json) -> bool:
+    """Whether there is something to install."""
+    return result.get("status") == "succeeded" and result.get("artifact_kind") == "enhanced"
+
+
+def cached(data: DataDir, skill_name: str) -> list[Json]:
+    """`{"job_id", "completed_at", "roi"}` of every installable result of a skill, newest first. No network."""
+    found = []
+    for path in data.enhancements.glob("*.result.json"):
+        job_id = path.name[: -len(".result.json")]
+        result = read_result(data, job_id) if is_job_id(job_id) else None
+        if result and result.get("skill_name") == skill_name and is_enhanced(result) and _is_staged(data, job_id, result):
+            roi = result.get("roi")
+            entry = {
+                "job_id": job_id,
+                "completed_at": result.get("completed_at"),
+                "roi": roi if isinstance(roi, list) else [],
+            }
+            found.append((str(entry["completed_at"] or ""), _mtime(path), entry))
+    return [entry for _, _, entry in sorted(found, key=lambda item: item[:2], reverse=True)]
+
+
+def _is_staged(data: DataDir, job_id: str, result: Json) -> bool:
+    from mega_code.client.remote_enhance import manifest, staging
+    from mega_code.errors import MegaCodeError
+
+    try:
+        return staging.is_whole(data.staging(check_job_id(job_id)), manifest.read(result))
+    except MegaCodeError:
+        return False
+
+
+def _mtime(path: Path) -> float:
+    try:
+        return path.stat().st_mtime
+    except OSError:
+        return 0.0

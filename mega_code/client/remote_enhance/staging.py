@@ -1,0 +1,108 @@
+"""The staging dir: one job's files, verified, complete, and not yet installed."""
+
+from __future__ import annotations
+
+import contextlib
+import fcntl
+import hashlib
+import os
+import shutil
+import stat
+import tempfile
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+from mega_code.client.remote_enhance.manifest import File
+from mega_code.errors import MegaCodeError
+from mega_code.files import flush_folder
+
+CHUNK = 1024 * 1024
+
+
+def verify(folder: Path, files: Sequence[File]) -> None:
+    """Whether `folder` holds exactly `files`, byte for byte as far as the manifest says.
+
+    Raises MegaCodeError: `missing_staging` for a missing folder or file, `sha256_mismatch` for one that differs or
+    does not belong there.
+    """
+    wanted = {file.relpath: file for file in files}
+    if not folder.is_dir() or folder.is_symlink():
+        raise MegaCodeError("missing_staging", f"There is no staging dir {str(folder)!r}.")
+    present = set(_relpaths(folder))
+    for relpath in sorted(set(wanted) - present):
+        raise MegaCodeError("missing_staging", f"{relpath!r} is missing from the staging dir.")
+    for relpath in sorted(present - set(wanted)):
+        raise MegaCodeError("sha256_mismatch", f"{relpath!r} does not belong into the staging dir.")
+    for file in files:
+        size, digest = _digest(folder / file.relpath)
+        if (file.sha256 and digest != file.sha256) or (file.size is not None and size != file.size):
+            raise MegaCodeError("sha256_mismatch", f"{file.relpath!r} in the staging dir is not what was published.")
+
+
+def is_whole(folder: Path, files: Sequence[File]) -> bool:
+    """`verify` as a question."""
+    try:
+        verify(folder, files)
+        return True
+    except (MegaCodeError, OSError):
+        return False
+
+
+def _relpaths(folder: Path) -> Iterator[str]:
+    """Everything in `folder` but plain folders; a link counts as the file it stands for."""
+    for base, folders, names in os.walk(folder):
+        links = [name for name in folders if os.path.islink(os.path.join(base, name))]
+        for name in [*names, *links]:
+            yield os.path.relpath(os.path.join(base, name), folder)
+
+
+def _digest(path: Path) -> tuple[int, str]:
+    size, digest = 0, hashlib.sha256()
+    descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
+    with os.fdopen(descriptor, "rb") as stream:
+        if not stat.S_ISREG(os.fstat(descriptor).st_mode):
+            raise MegaCodeError("sha256_mismatch", f"{path.name!r} in the staging dir is no file.")
+        for chunk in iter(lambda: stream.read(CHUNK), b""):
+            size += len(chunk)
+            digest.update(chunk)
+    return size, digest.hexdigest()
+
+
+@contextlib.contextmanager
+def building(target: Path) -> Iterator[Path]:
+    """A private folder beside `target` to fill; gone at the end unless it was moved away.
+
+    What a killed run left is removed first; what a living one is filling is locked and stays.
+    """
+    target.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+    prefix = f".{target.name}."
+    for left in target.parent.glob(f"{prefix}*.part"):
+        with contextlib.suppress(OSError), _locked(left):
+            shutil.rmtree(left)
+    folder = Path(tempfile.mkdtemp(prefix=prefix, suffix=".part", dir=target.parent))
+    try:
+        with _locked(folder):
+            yield folder
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+@contextlib.contextmanager
+def _locked(folder: Path) -> Iterator[None]:
+    """Hold the folder's lock. Raises OSError where somebody else does."""
+    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        yield
+    finally:
+        os.close(descriptor)
+
+
+def publish(folder: Path, target: Path) -> None:
+    """Move a complete `folder` to `target` in one rename; an older `target` goes away first."""
+    old = folder.with_name(f"{folder.name}.old.part")
+    with contextlib.suppress(FileNotFoundError):
+        os.rename(target, old)
+    os.rename(folder, target)
+    flush_folder(target.parent)
+    shutil.rmtree(old, ignore_errors=True)

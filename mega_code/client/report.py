@@ -1,0 +1,270 @@
+"""`python -m mega_code.client.report ENVELOPE.json`: any envelope as the text a person is shown."""
+
+from __future__ import annotations
+
+import json
+import shlex
+import sys
+from collections.abc import Callable, Sequence
+from typing import Any, Optional
+
+from mega_code.client.commandline import Parser
+from mega_code.client.console import plain, say
+from mega_code.envelope import Envelope
+from mega_code.errors import CODES, MegaCodeError
+from mega_code.files import read_json
+from mega_code.paths import MEGA_DIR, is_job_id
+
+SHOWN_APART = ("status", "invariants", "evidence", "evaluation", "reason", "job_id")
+SUMMARY_CHARS = 300
+VALUE_CHARS = 1000
+
+
+def command(script: str, *arguments: str) -> str:
+    """A command line of this bundle that can be copied as it is."""
+    return shlex.join([str(MEGA_DIR / "scripts" / script), *arguments])
+
+
+def resume(job_id: str) -> str:
+    """The command that takes a job up again."""
+    return command("enhance.sh", "--poll-existing", job_id)
+
+
+def text(envelope: Envelope, log: Optional[str] = None) -> str:
+    """The report on an envelope, lines without a final line break."""
+    for key, lines in SHAPES.items():
+        if key in envelope:
+            return "\n".join(lines(envelope))
+    if envelope.get("installed") is True:
+        return "\n".join(_installed(envelope))
+    if envelope.get("needs_install_location"):
+        return "\n".join(_ready(envelope))
+    if "status" in envelope:
+        return "\n".join(_terminal(envelope, log))
+    raise MegaCodeError("invalid_arguments", "The file holds no envelope of this product.")
+
+
+# Finished
+
+
+def _installed(envelope: Envelope) -> list[str]:
+    lines = [f"Installed at {_line(envelope.get('installed_path'))}.", *roi_lines(_result(envelope).get("roi"))]
+    if envelope.get("backup_path"):
+        backup = str(envelope["backup_path"])
+        lines += [f"Replaced copy kept in {_line(backup)}", f"To undo: {command('install.sh', '--undo', backup)}"]
+    if envelope.get("active") is False:
+        winner = str(envelope.get("shadowed_by"))
+        lines += [
+            f"Warning: Claude Code will load {_line(winner)} instead; a global skill wins over a project's.",
+            f"To remove the global copy (it is backed up): {_module('--cleanup-original', winner)}",
+        ]
+    return lines
+
+
+def _ready(envelope: Envelope) -> list[str]:
+    job_id, name = str(envelope.get("job_id")), str(envelope.get("skill_name") or "NAME")
+    scope = envelope.get("original_scope") or "project"
+    return [
+        "Succeeded: an enhanced version is ready to install.",
+        *roi_lines(_result(envelope).get("roi")),
+        f"Staged in {_line(envelope.get('staging_dir'))}",
+        f"To install: {command('install.sh', '--job-id', job_id, '--skill-name', name, '--scope', str(scope))}",
+    ]
+
+
+def roi_lines(roi: Any) -> list[str]:
+    """One line a model, both figures always; a plus before a first figure that has no sign."""
+    entries = [entry for entry in roi if isinstance(entry, dict)] if isinstance(roi, list) else []
+    if not entries:
+        return ["ROI: no ROI data"]
+    lines = []
+    for entry in entries:
+        performance = _figure(entry.get("performance_increase"))
+        sign = "+" if performance[:1].isdigit() else ""
+        savings = _figure(entry.get("token_savings"))
+        lines.append(
+            f"ROI: {sign}{performance} performance, {savings} token savings, model={_line(entry.get('model') or 'unknown')}"
+        )
+    return lines
+
+
+def _figure(value: Any) -> str:
+    if isinstance(value, (int, float)) and not isinstance(value, bool):
+        return f"{value:g}%"
+    return _line(value) if value not in (None, "") else "n/a"
+
+
+def _terminal(envelope: Envelope, log: Optional[str]) -> list[str]:
+    result = _result(envelope)
+    lines = [f"Status: {_line(envelope.get('status'))}"]
+    invariants = result.get("invariants")
+    for invariant in invariants if isinstance(invariants, list) else [invariants] if invariants else []:
+        lines.append(f"- {_short(invariant, VALUE_CHARS)}")
+    for key in ("evidence", "evaluation"):
+        if result.get(key):
+            lines.append(f"{key.capitalize()}: {_summary(result[key])}")
+    if result.get("reason") is not None:
+        lines.append(f"Reason: {plain(result['reason'], keep=chr(10))}")
+    for key, value in result.items():
+        if key not in SHOWN_APART and value is not None:
+            lines.append(f"{_line(key)}: {_short(value, VALUE_CHARS)}")
+    lines.append(f"Job: {_line(envelope.get('job_id') or result.get('job_id') or 'unknown')}")
+    if log:
+        lines.append(f"Log: {_line(log)}")
+    return lines
+
+
+def _summary(value: Any) -> str:
+    """A few words on something large: its scalars, and how much there is of the rest."""
+    if not isinstance(value, dict):
+        return f"{len(value)} entries" if isinstance(value, list) and len(value) > 3 else _short(value, SUMMARY_CHARS)
+    parts = []
+    for key, inner in value.items():
+        if isinstance(inner, (list, dict)):
+            parts.append(f"{_line(key)}: {len(inner)} {'entry' if len(inner) == 1 else 'entries'}")
+        elif inner is not None:
+            parts.append(f"{_line(key)}: {_short(inner, 80)}")
+    return _short("; ".join(parts), SUMMARY_CHARS)
+
+
+def _cached(envelope: Envelope) -> list[str]:
+    entries = envelope["cached"]
+    if not entries:
+        return ["Nothing is cached for this skill."]
+    return [line for entry in entries for line in (f"{entry['job_id']}  {entry['completed_at']}", *roi_lines(entry["roi"]))]
+
+
+def _backups(envelope: Envelope) -> list[str]:
+    entries = envelope["backups"]
+    if not entries:
+        return ["There are no backups."]
+    return [
+        f"{entry['created_at']}  {entry['reason']}  {_line(entry['origin'])}\n  {_line(entry['backup_path'])}"
+        for entry in entries
+    ]
+
+
+def _submitted(envelope: Envelope) -> list[str]:
+    job_id = str(envelope["submitted"]["job_id"])
+    return [f"Submitted {_line(envelope['submitted']['skill_name'])} as job {job_id}.", f"To wait for it: {resume(job_id)}"]
+
+
+# Not finished
+
+
+def _conflict(envelope: Envelope) -> list[str]:
+    job_id = str(envelope["conflict"]["existing_job_id"])
+    return [f"This content was submitted before, as job {job_id}.", f"To resume: {resume(job_id)}"]
+
+
+def _timeout(envelope: Envelope) -> list[str]:
+    job_id, elapsed = str(envelope["timeout"]["job_id"]), envelope["timeout"]["elapsed_s"]
+    return [f"Job {job_id} had not ended after {elapsed} s; it goes on.", f"To resume: {resume(job_id)}"]
+
+
+def _interrupted(envelope: Envelope) -> list[str]:
+    job_id = envelope["interrupted"]["job_id"]
+    if not is_job_id(job_id):
+        return ["Interrupted before anything was submitted; nothing was changed.", f"To start again: {command('enhance.sh')}"]
+    return [f"Interrupted; job {job_id} goes on.", f"To resume: {resume(job_id)}"]
+
+
+def _error(envelope: Envelope) -> list[str]:
+    error = envelope["error"]
+    code, message = str(error.get("code")), _line(error.get("message"))
+    lines = [f"{message} [{plain(code)}]"]
+    if is_job_id(error.get("job_id")):
+        lines.append(f"To resume: {resume(error['job_id'])}")
+    elif code == "auth_failure":
+        lines.append(f"To set a key: {command('configure.sh', '--api-key-stdin')}")
+    elif code in CODES:
+        lines.append(CODES[code].remedy)
+    return lines
+
+
+SHAPES: dict[str, Callable[[Envelope], list[str]]] = {
+    "error": _error,
+    "conflict": _conflict,
+    "timeout": _timeout,
+    "interrupted": _interrupted,
+    "submitted": _submitted,
+    "cached": _cached,
+    "backups": _backups,
+    "removed": lambda e: [f"Removed {_line(e['removed'])}; a copy is in {_line(e.get('backup_path'))}"],
+    "restored": lambda e: [f"Restored {_line(e['restored'])}."],
+    "authenticated": lambda e: [f"{_line(e.get('server_url'))} accepts the key."],
+}
+
+# Headline values
+
+
+def headline(envelope: Envelope) -> list[str]:
+    """An envelope's main values as `KEY=value` lines for a script: `OUTCOME` first, absent values left out."""
+    outcome = next((key for key in SHAPES if key in envelope), None) or (
+        "installed" if envelope.get("installed") else "ready" if envelope.get("needs_install_location") else "terminal"
+    )
+    inner = envelope.get(outcome)
+    values: dict[str, Any] = {**envelope, **(inner if isinstance(inner, dict) else {})}
+    error = {f"ERROR_{key.upper()}": values.pop(key, None) for key in ("code", "message")} if outcome == "error" else {}
+    picked = {key: values.get(source) for key, source in HEADLINES.items()}
+    return [f"OUTCOME={outcome}"] + [
+        f"{key}={_line(int(value) if isinstance(value, bool) else value)}"
+        for key, value in {**picked, **error}.items()
+        if value is not None and not isinstance(value, (dict, list))
+    ]
+
+
+HEADLINES = {
+    **{key.upper(): key for key in ("job_id", "skill_name", "status", "artifact_kind", "content_hash", "staging_dir")},
+    **{key.upper(): key for key in ("original_path", "original_scope", "installed_path", "scope", "backup_path")},
+    **{key.upper(): key for key in ("active", "shadowed_by", "elapsed_s", "removed", "restored")},
+    "EXISTING_JOB_ID": "existing_job_id",
+}
+
+# Words
+
+
+def _result(envelope: Envelope) -> dict[str, Any]:
+    result = envelope.get("result")
+    return result if isinstance(result, dict) else {}
+
+
+def _module(*arguments: str) -> str:
+    return f"cd {shlex.quote(str(MEGA_DIR))} && python3 -m mega_code.client.remote_enhance {shlex.join(arguments)}"
+
+
+def _line(value: Any) -> str:
+    """One value on one line."""
+    return " ".join(plain(value, keep="\n").split("\n"))
+
+
+def _short(value: Any, limit: int) -> str:
+    whole = _line(value if isinstance(value, str) else json.dumps(value, ensure_ascii=False))
+    return whole if len(whole) <= limit else f"{whole[: limit - 1]}…"
+
+
+def main(argv: Sequence[str]) -> int:
+    """Print the report; gives the exit status of reading, not of what is reported."""
+    parser = Parser(prog="report", description="Say in words what an envelope means.")
+    parser.add_argument("envelope", metavar="ENVELOPE.json", help="what --result-json wrote")
+    parser.add_argument("--log", metavar="PATH", help="the transcript to point at")
+    parser.add_argument("--headline", action="store_true", help="print KEY=value lines instead of words")
+    try:
+        arguments = parser.parse_args(argv)
+        envelope = read_json(arguments.envelope)
+        if not isinstance(envelope, dict):
+            raise MegaCodeError("invalid_arguments", f"{arguments.envelope!r} holds no envelope.")
+        output = "\n".join(headline(envelope)) if arguments.headline else text(envelope, arguments.log)
+    except MegaCodeError as error:
+        say(f"report: {error.message} [{error.code}]")
+        return error.exit_status
+    except (KeyError, TypeError):
+        say("report: the envelope is incomplete [invalid_arguments]")
+        return MegaCodeError("invalid_arguments", "").exit_status
+    sys.stdout.reconfigure(errors="replace")  # type: ignore[union-attr]
+    print(output)
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

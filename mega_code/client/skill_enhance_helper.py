@@ -1,0 +1,84 @@
+"""`python -m mega_code.client.skill_enhance_helper`: which skills there are, and what stands in one. Reads only."""
+
+from __future__ import annotations
+
+import argparse
+import os
+import sys
+from collections.abc import Sequence
+from typing import Any
+
+from mega_code.client import skills
+from mega_code.client.commandline import MISSING_PACKAGE, Parser, leave
+from mega_code.client.console import say, warn
+from mega_code.envelope import render
+from mega_code.errors import MegaCodeError
+from mega_code.paths import DataDir, data_dir, project_dir
+
+
+def list_skills(arguments: argparse.Namespace) -> list[dict[str, Any]]:
+    """`{"name","description","state","scope","path"}` of every skill, or of those this product made."""
+    project = project_dir(arguments.project_dir, os.environ)
+    found = skills.discover(project, DataDir(data_dir(os.environ)))
+    return [
+        {
+            "name": skill.name,
+            "description": str(skill.frontmatter.get("description") or ""),
+            "state": skill.state,
+            "scope": skill.scope,
+            "path": str(skill.path),
+        }
+        for skill in found
+        if arguments.all or skills.is_ours(skill)
+    ]
+
+
+def resolve_skill(arguments: argparse.Namespace) -> dict[str, Any]:
+    """`{"name","path","scope","content"}` of one skill. Raises MegaCodeError as `skills.resolve` does."""
+    if not arguments.name:
+        raise MegaCodeError("missing_skill_name", "Name the skill: --name NAME.")
+    project = project_dir(arguments.project_dir, os.environ)
+    skill = skills.resolve(arguments.name, project, DataDir(data_dir(os.environ)), prefix=True)
+    own = skill.frontmatter.get("name")
+    if own is not None and own != skill.name:
+        warn(f"the skill calls itself {str(own)[:80]!r}; its folder's name {skill.name!r} counts")
+    try:
+        content = skill.path.read_bytes().decode("utf-8", "replace")
+    except OSError as error:
+        raise MegaCodeError("invalid_path", f"{str(skill.path)!r} cannot be read: {error.strerror}.") from None
+    return {"name": skill.name, "path": str(skill.path), "scope": skill.scope, "content": content}
+
+
+def parser() -> Parser:
+    """The command line."""
+    own = Parser(
+        prog="python -m mega_code.client.skill_enhance_helper", description="List skills, or read one. Prints one JSON line."
+    )
+    commands = own.add_subparsers(dest="command", metavar="COMMAND", required=True)
+    listing = commands.add_parser("list-skills", help="the skills of the project, the person, and pending ones")
+    listing.add_argument("--all", action="store_true", help="those of other authors too")
+    listing.set_defaults(work=list_skills)
+    resolving = commands.add_parser("resolve-skill", help="one skill, by name or by the start of its name")
+    resolving.add_argument("--name", metavar="NAME", help="the skill")
+    resolving.set_defaults(work=resolve_skill)
+    for command in (listing, resolving):
+        command.add_argument("--project-dir", metavar="DIR", help="the project (default: CLAUDE_PROJECT_DIR, else here)")
+    return own
+
+
+def main(argv: Sequence[str]) -> int:
+    """Print the answer or the error envelope; gives the exit status."""
+    try:
+        arguments = parser().parse_args(argv)
+        print(render(arguments.work(arguments)))
+        return 0
+    except MegaCodeError as error:
+        print(render(error.envelope()))
+        say(error.message)
+        return error.exit_status
+    except ImportError:
+        return MISSING_PACKAGE
+
+
+if __name__ == "__main__":
+    leave(main(sys.argv[1:]))

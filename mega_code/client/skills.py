@@ -1,0 +1,92 @@
+"""Which skills there are: project scope first, then global, then pending ones."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any, NamedTuple, Optional
+
+from mega_code.errors import MegaCodeError
+from mega_code.paths import SCOPES, SKILL_NAME, DataDir, check_skill_name, skills_root
+from mega_code.skill import FRONTMATTER_BYTES, SKILL_MD, author_of, parse_frontmatter
+
+OUR_MARK = "megacode.ai"
+CANDIDATES = 20
+
+
+class Skill(NamedTuple):
+    """A skill on this machine. `path` is its SKILL.md; `scope` None for one that is pending."""
+
+    name: str
+    path: Path
+    scope: Optional[str]
+    frontmatter: dict[str, Any]
+
+    @property
+    def state(self) -> str:
+        return "installed" if self.scope else "pending"
+
+    @property
+    def folder(self) -> Path:
+        return self.path.parent
+
+
+def discover(project: Path, data: DataDir) -> list[Skill]:
+    """One skill a name, the first place winning. One that cannot be read has an empty frontmatter, and hides nobody."""
+    found: dict[str, Skill] = {}
+    for skill in _everywhere(project, data):
+        found.setdefault(skill.name, skill)
+    return list(found.values())
+
+
+def _everywhere(project: Path, data: DataDir) -> Iterator[Skill]:
+    for scope in SCOPES:
+        yield from _below(skills_root(scope, project), scope)
+    yield from _below(data.pending_skills, None)
+
+
+def _below(root: Path, scope: Optional[str]) -> Iterator[Skill]:
+    try:
+        names = sorted(os.listdir(root))
+    except OSError:
+        return
+    for name in names:
+        path = root / name / SKILL_MD
+        if SKILL_NAME.fullmatch(name) and path.is_file():
+            yield Skill(name, path, scope, _frontmatter(path))
+
+
+def _frontmatter(path: Path) -> dict[str, Any]:
+    try:
+        with open(path, "rb") as stream:
+            return parse_frontmatter(stream.read(FRONTMATTER_BYTES + 16).decode("utf-8", "replace"))
+    except (OSError, MegaCodeError):
+        return {}
+
+
+def is_ours(skill: Skill) -> bool:
+    """Whether the skill's author names this product."""
+    return OUR_MARK in author_of(skill.frontmatter).lower()
+
+
+def resolve(name: str, project: Path, data: DataDir, prefix: bool = False) -> Skill:
+    """The skill called `name`; with `prefix`, else the only one whose name starts so.
+
+    Raises MegaCodeError: `invalid_skill_name`, `skill_not_found`, `ambiguous_skill`; the last two with `candidates`.
+    """
+    check_skill_name(name)
+    skills = discover(project, data)
+    for skill in skills:
+        if skill.name == name:
+            return skill
+    starting = [skill for skill in skills if skill.name.startswith(name)]
+    if prefix and len(starting) == 1:
+        return starting[0]
+    candidates = [skill.name for skill in starting or skills][:CANDIDATES]
+    if prefix and starting:
+        raise MegaCodeError(
+            "ambiguous_skill", f"{name!r} fits {', '.join(candidates)}; give one name in full.", candidates=candidates
+        )
+    there = f" There are: {', '.join(candidates)}." if candidates else " There are no skills at all."
+    raise MegaCodeError("skill_not_found", f"There is no skill {name!r}.{there}", candidates=candidates)
