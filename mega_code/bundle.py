@@ -85,6 +85,13 @@ class Bundle(NamedTuple):
     compressed: int
 
 
+class _Folder(NamedTuple):
+    prefix: str
+    descriptor: int
+    bundled: bool
+    subfolders: list[str]  # those still to be visited
+
+
 class _Found(NamedTuple):
     path: str
     folder: int  # descriptor of the folder it lies in, open only while it is the current one
@@ -125,12 +132,14 @@ class _Packer:
         self.unpacked = 0
 
     def run(self) -> Bundle:
-        for found in self._walk():
-            self._add(found)
-        if not any(entry.path == SKILL_MD for entry in self.entries):
-            raise MegaCodeError("missing_skill_md", f"There is no {SKILL_MD} at the root of {str(self.root)!r}.")
-        if self.archive:
-            self.archive.close()
+        try:
+            for found in self._walk():
+                self._add(found)
+            if not any(entry.path == SKILL_MD for entry in self.entries):
+                raise MegaCodeError("missing_skill_md", f"There is no {SKILL_MD} at the root of {str(self.root)!r}.")
+        finally:
+            if self.archive:
+                self.archive.close()
         compressed = self.out.tell() if self.archive else 0
         self._check_compressed(compressed)
         return Bundle(tuple(sorted(self.entries)), content_hash(self.entries), self.left_out, compressed)
@@ -140,42 +149,51 @@ class _Packer:
             raise MegaCodeError("size_exceeded", f"The bundle is over {self.limits.compressed // MIB} MiB compressed.")
 
     def _walk(self) -> Iterator[_Found]:
-        """Every file to bundle, each folder's files before its subfolders; refuses what must not travel."""
+        """Every file to bundle, each folder's files before its subfolders; refuses what must not travel.
+
+        One descriptor a level is open, however wide the tree is.
+        """
         try:
             # The root itself may be a link: a person who links a skill into place means the folder behind it.
             root = os.open(self.root, FOLDER_FLAGS)
         except OSError:
             raise MegaCodeError("missing_skill_dir", f"The skill folder {str(self.root)!r} cannot be opened.") from None
+        open_folders = [_Folder("", root, True, [])]
         try:
-            yield from self._walk_folder("", root, bundled=True)
+            yield from self._files(open_folders[-1])
+            while open_folders:
+                folder = open_folders[-1]
+                if not folder.subfolders:
+                    os.close(open_folders.pop().descriptor)
+                    continue
+                name = folder.subfolders.pop(0)
+                path = f"{folder.prefix}{name}/"
+                if len(open_folders) > self.limits.depth:
+                    raise MegaCodeError("invalid_path", f"Folders are nested too deep below {path[:80]!r}.")
+                child = os.open(name, FOLDER_FLAGS | os.O_NOFOLLOW, dir_fd=folder.descriptor)
+                open_folders.append(_Folder(path, child, folder.bundled and name not in LEFT_OUT_FOLDERS, []))
+                yield from self._files(open_folders[-1])
         except OSError as error:
             raise MegaCodeError("invalid_path", f"The skill folder cannot be read: {error}.") from None
-
-    def _walk_folder(self, prefix: str, folder: int, bundled: bool) -> Iterator[_Found]:
-        """Owns the descriptor `folder`; at most one a level is open, however wide the tree is."""
-        try:
-            subfolders = []
-            for name in sorted(os.listdir(folder)):
-                path = check_relpath(f"{prefix}{name}")
-                kind = os.stat(name, dir_fd=folder, follow_symlinks=False).st_mode
-                if name in OPAQUE_FOLDERS and (stat.S_ISDIR(kind) or stat.S_ISLNK(kind)):
-                    self.left_out += 1
-                    continue
-                self._refuse(path, name, kind)
-                if stat.S_ISDIR(kind):
-                    subfolders.append(name)
-                elif bundled and not self._is_left_out(name):
-                    yield _Found(path, folder, name)
-                else:
-                    self.left_out += 1
-            for name in subfolders:
-                path = f"{prefix}{name}/"
-                if path.count("/") > self.limits.depth:
-                    raise MegaCodeError("invalid_path", f"Folders are nested too deep below {path[:80]!r}.")
-                child = os.open(name, FOLDER_FLAGS | os.O_NOFOLLOW, dir_fd=folder)
-                yield from self._walk_folder(path, child, bundled and name not in LEFT_OUT_FOLDERS)
         finally:
-            os.close(folder)
+            for folder in open_folders:
+                os.close(folder.descriptor)
+
+    def _files(self, folder: _Folder) -> Iterator[_Found]:
+        """The files of one folder; its subfolders are noted in it."""
+        for name in sorted(os.listdir(folder.descriptor)):
+            path = check_relpath(f"{folder.prefix}{name}")
+            kind = os.stat(name, dir_fd=folder.descriptor, follow_symlinks=False).st_mode
+            if name in OPAQUE_FOLDERS and (stat.S_ISDIR(kind) or stat.S_ISLNK(kind)):
+                self.left_out += 1
+                continue
+            self._refuse(path, name, kind)
+            if stat.S_ISDIR(kind):
+                folder.subfolders.append(name)
+            elif folder.bundled and not self._is_left_out(name):
+                yield _Found(path, folder.descriptor, name)
+            else:
+                self.left_out += 1
 
     def _refuse(self, path: str, name: str, kind: int) -> None:
         if stat.S_ISLNK(kind):
