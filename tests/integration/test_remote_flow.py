@@ -1,0 +1,379 @@
+"""Package, upload, poll, download, verify, install, undo: the envelopes and what stands on the disk."""
+
+from __future__ import annotations
+
+import io
+import json
+import os
+import re
+import zipfile
+from pathlib import Path
+
+import pytest
+from support.client import Client
+from support.fake_gateway import BASE, KEY, SKILL_MD, Answer, FakeGateway, error
+
+from mega_code import bundle
+
+OTHER_JOB = "00000000-0000-4000-8000-000000000000"
+
+
+def ready(client: Client) -> str:
+    """Run the default mode to its end and give the job's id."""
+    outcome = client("--skill-name", "demo-skill")
+    assert outcome.status == 0 and outcome.envelope["needs_install_location"] is True, outcome
+    return str(outcome.envelope["job_id"])
+
+
+def install(client: Client, job_id: str, scope: str = "project"):  # type: ignore[no-untyped-def]
+    return client("--install-existing", job_id, "--install-location", scope, "--skill-name", "demo-skill")
+
+
+def tree(folder: Path) -> dict[str, bytes]:
+    return {str(path.relative_to(folder)): path.read_bytes() for path in sorted(folder.rglob("*")) if path.is_file()}
+
+
+def test_the_default_mode_stops_when_the_result_is_staged_and_verified(client: Client, fake: FakeGateway) -> None:
+    folder = client.skill()
+    fake.statuses = [
+        {"status": "queued"},
+        {"status": "running", "phase_public": "iterating", "current_iteration": 1, "total_iterations": 3},
+        {"status": "succeeded"},
+    ]
+    outcome = client("--skill-name", "demo-skill")
+    staging = client.enhancements / fake.job_id
+    assert outcome.status == 0
+    assert outcome.envelope == {
+        "status": "succeeded",
+        "artifact_kind": "enhanced",
+        "result": fake.full_result(),
+        "installed": False,
+        "staging_dir": str(staging),
+        "needs_install_location": True,
+        "job_id": fake.job_id,
+        "skill_name": "demo-skill",
+        "original_path": str(folder / "SKILL.md"),
+        "original_scope": "project",
+    }
+    assert tree(staging) == fake.files
+    assert {path.name for path in client.enhancements.iterdir()} == {
+        fake.job_id,
+        f"{fake.job_id}.job.json",
+        f"{fake.job_id}.result.json",
+    }
+    assert os.stat(staging / "scripts/run.sh").st_mode & 0o111 and not os.stat(staging / "SKILL.md").st_mode & 0o111
+    assert "# Old project" in (folder / "SKILL.md").read_text()
+    for line in ("queued — waiting for worker [", "iterating [1/3] [", "succeeded ["):
+        assert line in outcome.stderr
+
+
+def test_the_upload_is_the_contracts_multipart_form(client: Client, fake: FakeGateway) -> None:
+    folder = client.skill()
+    outcome = client("--skill-name", "demo-skill", "--no-wait")
+    scanned = bundle.scan(folder)
+    assert outcome.envelope == {
+        "submitted": {"job_id": fake.job_id, "content_hash": scanned.content_hash, "skill_name": "demo-skill"}
+    }
+    (seen,) = fake.seen
+    assert seen.headers["authorization"] == f"Bearer {KEY}" and re.fullmatch(r"[A-Za-z0-9_-]{1,64}", seen.headers["idempotency-key"])
+    assert b'name="source"\r\n\r\napi\r\n' in seen.body and b'name="skill_id"\r\n\r\ndemo-skill\r\n' in seen.body
+    assert b'name="archive"; filename="archive.zip"\r\nContent-Type: application/zip\r\n\r\nPK' in seen.body
+    start = seen.body.index(b"PK\x03\x04")
+    with zipfile.ZipFile(io.BytesIO(seen.body[start:])) as archive:
+        assert archive.namelist() == ["SKILL.md"]
+
+
+def test_the_job_record_and_the_result_are_kept_beside_the_staging_dir(client: Client, fake: FakeGateway) -> None:
+    folder = client.skill(scope="global")
+    job_id = ready(client)
+    record = json.loads((client.enhancements / f"{job_id}.job.json").read_text())
+    assert re.fullmatch(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ", record.pop("submitted_at"))
+    assert record == {
+        "job_id": job_id,
+        "skill_name": "demo-skill",
+        "skill_path": str(folder / "SKILL.md"),
+        "scope": "global",
+        "content_hash": bundle.scan(folder).content_hash,
+        "server_url": fake.url,
+    }
+    kept = json.loads((client.enhancements / f"{job_id}.result.json").read_text())
+    assert kept == {**fake.full_result(), "skill_name": "demo-skill"}
+
+
+def test_an_install_replaces_the_skill_and_keeps_what_it_replaced(client: Client, fake: FakeGateway) -> None:
+    folder = client.skill()
+    old = tree(folder)
+    outcome = install(client, ready(client))
+    backup = Path(outcome.envelope["backup_path"])
+    assert outcome.status == 0
+    assert outcome.envelope["installed_path"] == str(folder) and outcome.envelope["installed"] is True
+    assert (outcome.envelope["active"], outcome.envelope["shadowed_by"]) == (True, None)
+    assert tree(folder) == fake.files and tree(backup) == old
+    assert re.fullmatch(r"\d{8}T\d{6}Z(-\d+)?-backup", backup.parent.name) and backup.name == "demo-skill"
+    assert os.stat(folder / "scripts/run.sh").st_mode & 0o777 == 0o755
+    assert os.stat(folder).st_mode & 0o777 == 0o755
+    assert client.leftovers() == []
+
+
+def test_an_install_beside_a_global_copy_says_that_it_will_not_run(client: Client) -> None:
+    winner = client.skill(scope="global")
+    outcome = install(client, ready(client))
+    assert outcome.envelope["backup_path"] is None
+    assert (outcome.envelope["active"], outcome.envelope["shadowed_by"]) == (False, str(winner / "SKILL.md"))
+    removed = client("--cleanup-original", str(winner / "SKILL.md"))
+    assert removed.envelope["removed"] == str(winner) and not winner.exists()
+    assert "# Old global" in (Path(removed.envelope["backup_path"]) / "SKILL.md").read_text()
+    assert install(client, ready(client)).envelope["active"] is True
+
+
+def test_an_install_works_offline_from_the_cache(client: Client, fake: FakeGateway) -> None:
+    client.skill()
+    job_id = ready(client)
+    before = len(fake.seen)
+    outcome = client(
+        "--install-existing", job_id, "--install-location", "global", "--skill-name", "demo-skill",
+        MEGA_CODE_SERVER_URL="http://127.0.0.1:9",
+    )  # fmt: skip
+    assert outcome.status == 0 and len(fake.seen) == before
+    assert tree(client.home / ".claude/skills/demo-skill") == fake.files
+
+
+def test_an_install_asks_the_gateway_where_the_cache_is_gone(client: Client, fake: FakeGateway) -> None:
+    client.skill()
+    job_id = ready(client)
+    for path in (client.enhancements / job_id).rglob("*"):
+        if path.is_file():
+            path.unlink()
+    (client.enhancements / job_id / "scripts").rmdir()
+    (client.enhancements / job_id).rmdir()
+    (client.enhancements / f"{job_id}.result.json").unlink()
+    assert install(client, job_id).status == 0
+    assert fake.count("GET", r"/result$") == 2
+
+
+def test_undo_brings_the_old_skill_back_and_keeps_the_new_one(client: Client, fake: FakeGateway) -> None:
+    folder = client.skill()
+    old = tree(folder)
+    backup = install(client, ready(client)).envelope["backup_path"]
+    outcome = client("--restore-backup", backup)
+    assert outcome.envelope["restored"] == str(folder) and tree(folder) == old
+    assert tree(Path(outcome.envelope["backup_path"])) == fake.files
+    listed = client("--list-backups", "--skill-name", "demo-skill").envelope["backups"]
+    assert [(entry["reason"], entry["origin"]) for entry in listed] == [("restore", str(folder)), ("install", str(folder))]
+    assert set(listed[0]) == {"backup_path", "skill_name", "origin", "created_at", "reason"}
+    assert client("--list-backups", "--skill-name", "other").envelope == {"backups": []}
+    assert client("--restore-backup", "latest", "--skill-name", "demo-skill").status == 0
+    assert client.leftovers() == []
+
+
+def test_a_destination_that_is_a_link_is_replaced_as_a_link(client: Client, tmp_path: Path) -> None:
+    target = tmp_path / "dotfiles" / "demo-skill"
+    target.mkdir(parents=True)
+    (target / "SKILL.md").write_text("---\nname: demo-skill\ndescription: linked\n---\n")
+    place = client.project / ".claude" / "skills" / "demo-skill"
+    place.parent.mkdir(parents=True)
+    place.symlink_to(target)
+    outcome = install(client, ready(client))
+    backup = Path(outcome.envelope["backup_path"])
+    assert not place.is_symlink() and (target / "SKILL.md").read_text().endswith("linked\n---\n")
+    assert os.readlink(backup) == str(target) and str(target) in outcome.stderr
+    client("--restore-backup", str(backup))
+    assert os.readlink(place) == str(target)
+
+
+def test_a_source_result_is_told_and_nothing_is_downloaded(client: Client, fake: FakeGateway) -> None:
+    client.skill()
+    fake.result = {"artifact_kind": "source", "reason": "No better.", "later_key": [1]}
+    outcome = client("--skill-name", "demo-skill")
+    assert outcome.status == 0
+    assert outcome.envelope == {
+        "status": "succeeded",
+        "artifact_kind": "source",
+        "result": fake.full_result(),
+        "installed": False,
+        "job_id": fake.job_id,
+    }
+    assert fake.count("GET", "^/files/") == 0 and not (client.enhancements / fake.job_id).exists()
+    refused = install(client, fake.job_id)
+    assert (refused.status, refused.code) == (4, "missing_artifact")
+
+
+def test_a_conflict_names_the_first_job_and_lets_it_be_resumed_here(client: Client, fake: FakeGateway) -> None:
+    folder = client.skill()
+    fake.on("POST", "uploads", error(409, "duplicate_content_hash", "seen", existing_job_id=fake.job_id))
+    outcome = client("--skill-name", "demo-skill")
+    expected = {"existing_job_id": fake.job_id, "content_hash": bundle.scan(folder).content_hash}
+    assert (outcome.status, outcome.envelope) == (2, {"conflict": expected})
+    resumed = client("--poll-existing", fake.job_id)
+    assert resumed.envelope["original_path"] == str(folder / "SKILL.md")
+
+
+def test_a_timeout_names_the_job_and_resuming_needs_nothing_remembered(client: Client, fake: FakeGateway) -> None:
+    client.skill()
+    fake.statuses = [{"status": "running", "phase_public": "intake"}]
+    outcome = client("--skill-name", "demo-skill", "--poll-timeout", "1.2")
+    assert outcome.status == 3 and outcome.envelope["timeout"]["job_id"] == fake.job_id
+    assert 1.0 <= outcome.envelope["timeout"]["elapsed_s"] < 6
+    assert fake.count("GET", "/result$") == 0
+    fake.statuses = [{"status": "succeeded"}]
+    resumed = client("--poll-existing", fake.job_id)
+    assert resumed.envelope["skill_name"] == "demo-skill" and resumed.envelope["original_scope"] == "project"
+
+
+def test_the_result_is_asked_for_exactly_once_and_only_at_the_end(client: Client, fake: FakeGateway) -> None:
+    client.skill()
+    fake.statuses = [{"status": "running"}, {"status": "failed"}]
+    fake.result = {"status": "failed", "artifact_kind": "none"}
+    client("--skill-name", "demo-skill")
+    paths = [seen.path for seen in fake.seen]
+    assert paths[-1].endswith("/result") and sum(path.endswith("/result") for path in paths) == 1
+
+
+def test_cached_results_are_listed_newest_first_without_a_network(client: Client, fake: FakeGateway) -> None:
+    client.skill()
+    first = ready(client)
+    fake.job_id, fake.result = OTHER_JOB, {"completed_at": "2027-01-01T00:00:00Z"}
+    second = ready(client)
+    (client.enhancements / "11111111-1111-4111-8111-111111111111.result.json").write_text("{")
+    seen = len(fake.seen)
+    roi = fake.full_result()["roi"]
+    assert client("--list-cached", "--skill-name", "demo-skill").envelope == {
+        "cached": [
+            {"job_id": second, "completed_at": "2027-01-01T00:00:00Z", "roi": roi},
+            {"job_id": first, "completed_at": "2026-04-22T06:11:55Z", "roi": roi},
+        ]
+    }
+    (client.enhancements / second / "SKILL.md").write_text("changed")
+    listed = client("--list-cached", "--skill-name", "demo-skill").envelope["cached"]
+    assert [entry["job_id"] for entry in listed] == [first]
+    assert client("--list-cached", "--skill-name", "other").envelope == {"cached": []}
+    assert len(fake.seen) == seen
+
+
+def test_a_skill_folder_that_lies_in_no_scope_can_be_submitted(client: Client, fake: FakeGateway, tmp_path: Path) -> None:
+    folder = tmp_path / "some where" / "demo-skill"
+    folder.mkdir(parents=True)
+    (folder / "SKILL.md").write_text("---\nname: demo-skill\ndescription: d\n---\n")
+    outcome = client("--skill-dir", str(folder))
+    assert outcome.envelope["original_path"] == str(folder / "SKILL.md") and "original_scope" not in outcome.envelope
+
+
+def test_the_bearer_goes_to_the_api_and_to_no_artifact_url(client: Client, fake: FakeGateway) -> None:
+    client.skill()
+    (client.home / ".netrc").write_text("machine 127.0.0.1 login evil password evil\n")
+    os.chmod(client.home / ".netrc", 0o600)
+    ready(client)
+    sent = {seen.path.split("/")[1]: seen.headers.get("authorization") for seen in fake.seen}
+    assert sent == {"api": f"Bearer {KEY}", "files": None}
+
+
+def test_loopback_is_never_reached_through_a_proxy(client: Client) -> None:
+    client.skill()
+    for name in ("http_proxy", "HTTP_PROXY", "ALL_PROXY"):
+        client.env[name] = "http://127.0.0.1:9"
+    ready(client)
+
+
+def test_a_server_that_echoes_the_token_does_not_get_it_shown(client: Client, fake: FakeGateway) -> None:
+    client.skill()
+    fake.result = {"artifact_kind": "source", "reason": f"you sent {KEY}"}
+    assert client("--skill-name", "demo-skill").envelope["result"]["reason"] == "you sent ***"
+    fake.on("GET", "/result$", error(400, "bad", f"you sent {KEY}"))
+    assert client("--poll-existing", fake.job_id).envelope["error"]["message"] == "you sent ***"
+
+
+@pytest.mark.parametrize("status", [502, 503, 504])
+def test_a_busy_gateway_is_asked_again_under_one_idempotency_key(client: Client, fake: FakeGateway, status: int) -> None:
+    client.skill()
+    fake.on("POST", "uploads", Answer(status, b"busy", (("Retry-After", "0"),)), times=2)
+    assert client("--skill-name", "demo-skill", "--no-wait").status == 0
+    assert fake.count("POST", "uploads") == 3
+    assert len({seen.headers["idempotency-key"] for seen in fake.seen}) == 1
+
+
+def test_dropped_connections_are_retried_too(client: Client, fake: FakeGateway) -> None:
+    client.skill()
+    fake.on("POST", "uploads", lambda handler: None, times=1)
+    fake.on("GET", "/result$", Answer(200, b'{"sta', (("Content-Length", "500"), ("Connection", "close"))), times=1)
+    assert client("--skill-name", "demo-skill").status == 0
+    assert fake.count("POST", "uploads") == 2 and fake.count("GET", "/result$") == 2
+
+
+def test_a_server_error_of_its_own_is_not_retried(client: Client, fake: FakeGateway) -> None:
+    client.skill()
+    fake.on("POST", "uploads", Answer(500, b"<html>"))
+    outcome = client("--skill-name", "demo-skill")
+    assert (outcome.status, outcome.code, fake.count("POST", "uploads")) == (5, "network_failure", 1)
+
+
+def test_queue_full_is_tried_twice_and_any_other_429_five_times(client: Client, fake: FakeGateway) -> None:
+    client.skill()
+    fake.on("POST", "uploads", error(429, "queue_full", "full")._replace(headers=(("Retry-After", "0"),)), times=2)
+    assert client("--skill-name", "demo-skill").code == "queue_full" and fake.count("POST", "uploads") == 2
+    fake.on("POST", "uploads", Answer(429, b"", (("Retry-After", "0"),)))
+    assert client("--skill-name", "demo-skill").code == "network_failure" and fake.count("POST", "uploads") == 7
+
+
+def test_polling_outlives_a_gateway_that_stumbles(client: Client, fake: FakeGateway) -> None:
+    client.skill()
+    look = f"{BASE}/skill-enhance/jobs/[^/]*$"
+    fake.on("GET", look, Answer(500, b"oops"), times=1)
+    fake.on("GET", look, Answer(429, b""), times=1)
+    fake.on("GET", look, Answer(200, b"<html>"), times=1)
+    fake.on("GET", look, lambda handler: None, times=1)
+    ready(client)
+    assert fake.count("GET", look) == 5
+
+
+def test_the_cleanup_moves_only_what_lies_inside_a_skills_folder(client: Client, tmp_path: Path) -> None:
+    folder = client.skill()
+    outside = tmp_path / "outside"
+    outside.mkdir()
+    (client.project / ".claude/skills/link").symlink_to(outside)
+    for path in (
+        client.project / ".claude/skills",
+        client.project / ".claude/skills/demo-skill/..",
+        client.project,
+        outside,
+        client.project / ".claude/skills/link",
+        client.project / ".claude/skills/../../../outside",
+        Path("/"),
+    ):
+        outcome = client("--cleanup-original", str(path))
+        assert (outcome.status, outcome.code) == (4, "cleanup_unsafe_path"), path
+    assert outside.exists() and folder.exists()
+    assert client("--cleanup-original", str(folder)).envelope["removed"] == str(folder)
+    assert not folder.exists()
+
+
+def test_a_frontmatter_that_breaks_the_contract_keeps_the_bundle_for_a_look(client: Client, fake: FakeGateway) -> None:
+    client.skill()
+    fake.files["SKILL.md"] = SKILL_MD.replace("tags:", "labels:").encode()
+    outcome = client("--skill-name", "demo-skill")
+    assert (outcome.status, outcome.code) == (4, "invalid_frontmatter")
+    assert outcome.envelope["error"]["job_id"] == fake.job_id
+    assert tree(client.enhancements / f"{fake.job_id}.rejected") == fake.files
+    assert not (client.enhancements / fake.job_id).exists() and client.leftovers() == []
+
+
+def test_a_name_in_the_frontmatter_that_differs_is_a_warning(client: Client, fake: FakeGateway) -> None:
+    client.skill()
+    fake.files["SKILL.md"] = SKILL_MD.replace("name: demo-skill", "name: other").encode()
+    outcome = install(client, ready(client))
+    assert outcome.status == 0 and "calls itself 'other'" in outcome.stderr
+
+
+def test_missing_hashes_are_one_warning_and_no_obstacle(client: Client, fake: FakeGateway) -> None:
+    client.skill()
+    fake.file_extra = {relpath: {"sha256": None} for relpath in fake.files}
+    outcome = client("--skill-name", "demo-skill")
+    assert outcome.status == 0 and outcome.stderr.count("SHA-256") == 1
+
+
+def test_the_mode_in_the_manifest_decides_over_the_first_line(client: Client, fake: FakeGateway) -> None:
+    client.skill()
+    fake.files["tool"] = b"no shebang"
+    fake.file_extra = {"scripts/run.sh": {"mode": "0644"}, "tool": {"mode": "4777"}}
+    folder = Path(install(client, ready(client)).envelope["installed_path"])
+    assert os.stat(folder / "scripts/run.sh").st_mode & 0o7777 == 0o644
+    assert os.stat(folder / "tool").st_mode & 0o7777 == 0o755

@@ -1,0 +1,178 @@
+"""Waiting for a job, with a clock that a test turns."""
+
+from __future__ import annotations
+
+import random
+from typing import Any, Optional
+
+import pytest
+
+from mega_code.client.remote_enhance.api import Poll
+from mega_code.client.remote_enhance.polling import NotTerminal, Poller
+from mega_code.client.remote_enhance.progress import PHASES, TERMINAL, Progress, age, describe
+from mega_code.errors import MegaCodeError
+
+JOB = "3f2504e0-4f89-11d3-9a0c-0305e82c3301"
+AWAY = MegaCodeError("network_failure", "The server cannot be reached: no connection.")
+NO_JSON = MegaCodeError("invalid_response", "The server's answer is no JSON.")
+
+
+class Clock:
+    def __init__(self) -> None:
+        self.now = 0.0
+        self.sleeps: list[float] = []
+
+    def __call__(self) -> float:
+        return self.now
+
+    def sleep(self, seconds: float) -> None:
+        self.sleeps.append(seconds)
+        self.now += seconds
+
+
+class Server:
+    """Answers looks from a script (the last answer for good); a held answer takes the time it is held."""
+
+    def __init__(self, clock: Clock, *answers: Any, held_s: Optional[float] = None) -> None:
+        self.clock, self.answers, self.held_s = clock, answers, held_s
+        self.looks: list[tuple[float, int, float]] = []
+
+    def look(self, job_id: str, wait_s: int, limit_s: float, tick: Any = None) -> Poll:
+        assert job_id == JOB
+        self.looks.append((self.clock.now, wait_s, limit_s))
+        answer = self.answers[min(len(self.looks), len(self.answers)) - 1]
+        if isinstance(answer, MegaCodeError):
+            if answer in (AWAY, NO_JSON):
+                return Poll(None, answer, False)
+            raise answer
+        if self.held_s is not None and answer["status"] not in TERMINAL:
+            self.clock.now += min(self.held_s, wait_s)
+            tick()
+        return Poll(answer, None, self.held_s is not None)
+
+
+def job(status: str, phase: Optional[str] = None, **more: Any) -> dict[str, Any]:
+    return {"job_id": JOB, "status": status, "phase_public": phase, **more}
+
+
+def poll(clock: Clock, server: Server, timeout_s: float = 0) -> dict[str, Any]:
+    random.seed(1)
+    poller = Poller(server, JOB, timeout_s=timeout_s, clock=clock, sleep=clock.sleep, wall=clock)  # type: ignore[arg-type]
+    return poller.wait()
+
+
+@pytest.mark.parametrize("status", TERMINAL)
+def test_every_terminal_status_ends_the_wait(status: str) -> None:
+    clock = Clock()
+    assert poll(clock, Server(clock, job("running"), job(status))) == job(status)
+
+
+def test_pauses_grow_from_a_second_to_ten_with_jitter() -> None:
+    clock = Clock()
+    server = Server(clock, *[job("running")] * 12, job("succeeded"))
+    poll(clock, server)
+    assert 0.75 <= clock.sleeps[0] <= 1.0 and 7.5 <= clock.sleeps[-1] <= 10.0
+    assert all(later > earlier * 0.7 for earlier, later in zip(clock.sleeps, clock.sleeps[1:]))
+    assert len(set(clock.sleeps)) == len(clock.sleeps)
+
+
+def test_a_server_that_holds_its_answers_is_asked_again_at_once() -> None:
+    clock = Clock()
+    server = Server(clock, *[job("running")] * 3, job("succeeded"), held_s=20)
+    poll(clock, server)
+    assert clock.sleeps == [] and [wait for _, wait, _ in server.looks] == [20] * 4
+
+
+def test_a_server_that_says_it_holds_but_does_not_is_not_hammered() -> None:
+    clock = Clock()
+    server = Server(clock, *[job("running")] * 5, job("succeeded"), held_s=0)
+    poll(clock, server)
+    assert len(clock.sleeps) == 4 and clock.sleeps[0] >= 0.75
+
+
+def test_the_deadline_is_never_passed() -> None:
+    clock = Clock()
+    server = Server(clock, job("running"))
+    with pytest.raises(NotTerminal):
+        poll(clock, server, timeout_s=30)
+    assert clock.now == pytest.approx(30) and max(at for at, _, _ in server.looks) < 30
+    assert all(wait <= max(0, 30 - at) and limit <= max(2.0, 30 - at) for at, wait, limit in server.looks)
+
+
+def test_the_shortest_timeout_still_takes_one_look() -> None:
+    clock = Clock()
+    assert poll(clock, Server(clock, job("succeeded")), timeout_s=0.001)["status"] == "succeeded"
+    with pytest.raises(NotTerminal):
+        poll(clock, Server(clock, job("running")), timeout_s=0.001)
+
+
+def test_a_gateway_that_is_away_for_minutes_is_outlived(capsys: pytest.CaptureFixture[str]) -> None:
+    clock = Clock()
+    poll(clock, Server(clock, job("running"), *[AWAY] * 40, job("running"), job("succeeded")))
+    assert clock.now > 300
+    err = capsys.readouterr().err
+    assert err.count("Trying on.") == 1 and err.count("the gateway answers again") == 1
+
+
+def test_five_answers_in_a_row_that_are_no_json_end_it_and_four_do_not() -> None:
+    clock = Clock()
+    assert poll(clock, Server(clock, *[NO_JSON] * 4, job("running"), *[NO_JSON] * 4, job("failed")))["status"] == "failed"
+    with pytest.raises(MegaCodeError) as caught:
+        poll(clock, Server(clock, NO_JSON))
+    assert caught.value.code == "invalid_response"
+
+
+def test_what_time_cannot_mend_ends_it_at_once() -> None:
+    clock = Clock()
+    with pytest.raises(MegaCodeError) as caught:
+        poll(clock, Server(clock, MegaCodeError("http_404", "gone")))
+    assert caught.value.code == "http_404" and clock.sleeps == []
+
+
+@pytest.mark.parametrize(
+    ("seen", "line"),
+    [
+        (job("queued"), "queued — waiting for worker"),
+        *[(job("running", phase), phase) for phase in PHASES if phase != "iterating"],
+        (job("processing", "intake"), "intake"),
+        (job("running", "iterating", current_iteration=2, total_iterations=5), "iterating [2/5]"),
+        (job("running", "iterating", current_iteration=None), "iterating"),
+        (job("running", "dreaming"), "running"),
+        (job("running"), "running"),
+        (job("running", phase="intake"), "intake"),
+        *[(job(status, "iterating"), status) for status in TERMINAL],
+    ],
+)
+def test_the_progress_line_of_a_job(seen: dict[str, Any], line: str) -> None:
+    assert describe(seen) == line
+
+
+def test_progress_is_said_when_it_changes_and_every_ten_seconds() -> None:
+    said: list[str] = []
+    clock = Clock()
+    progress = Progress(said.append, clock, clock)
+    for now, seen in [(0, job("queued")), (3, job("queued")), (4, job("running", "intake")), (13.9, None), (14, None), (15, None)]:
+        clock.now = now
+        progress.saw(seen) if seen else progress.tick()
+    assert said == ["queued — waiting for worker [0s]", "intake [4s]", "intake [14s]"]
+
+
+def test_a_long_held_answer_does_not_silence_the_progress(capsys: pytest.CaptureFixture[str]) -> None:
+    clock = Clock()
+    poll(clock, Server(clock, *[job("running", "intake")] * 3, job("succeeded"), held_s=20))
+    assert capsys.readouterr().err.splitlines() == ["intake [20s]", "intake [40s]", "intake [1m00s]", "succeeded [1m00s]"]
+
+
+def test_an_unknown_status_and_phase_are_warned_of_once(capsys: pytest.CaptureFixture[str]) -> None:
+    clock = Clock()
+    poll(clock, Server(clock, job("paused"), job("paused"), job("running", "dreaming"), job("running", "dreaming"), job("succeeded")))
+    err = capsys.readouterr().err
+    assert err.count("unknown status 'paused'") == 1 and err.count("unknown phase 'dreaming'") == 1
+
+
+def test_a_jobs_age_counts_from_its_creation_and_is_never_negative() -> None:
+    said: list[str] = []
+    progress = Progress(said.append, Clock(), lambda: 1_000_000_000.0)
+    progress.saw(job("queued", created_at="2001-09-09T01:45:00Z"))
+    assert said == ["queued — waiting for worker [1m40s]"]
+    assert (age(-5), age(59.9), age(60), age(3599), age(7320)) == ("0s", "59s", "1m00s", "59m59s", "2h02m")

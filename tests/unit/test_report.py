@@ -1,0 +1,189 @@
+"""What a person is told, to the letter where the contract gives the letters."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from mega_code.client import report
+from mega_code.errors import CODES
+
+JOB = "3f2504e0-4f89-11d3-9a0c-0305e82c3301"
+ROI = [{"model": "gemini-3-flash-preview", "performance_increase": "67%", "token_savings": "0%"}]
+
+
+def installed(**values: Any) -> dict[str, Any]:
+    return {
+        "status": "succeeded",
+        "artifact_kind": "enhanced",
+        "result": {"roi": ROI},
+        "installed": True,
+        "installed_path": "/p/.claude/skills/demo",
+        "backup_path": None,
+        "active": True,
+        "shadowed_by": None,
+        **values,
+    }
+
+
+def terminal(**result: Any) -> dict[str, Any]:
+    return {"status": "rejected", "artifact_kind": "none", "result": result, "installed": False, "job_id": JOB}
+
+
+def test_an_install_is_one_line_and_one_more_a_model() -> None:
+    more = [*ROI, {"model": "m2", "performance_increase": "-4%", "token_savings": "-12%"}]
+    assert report.text(installed(result={"roi": more})).splitlines() == [
+        "Installed at /p/.claude/skills/demo.",
+        "ROI: +67% performance, 0% token savings, model=gemini-3-flash-preview",
+        "ROI: -4% performance, -12% token savings, model=m2",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("roi", "line"),
+    [
+        ([], "ROI: no ROI data"),
+        (None, "ROI: no ROI data"),
+        ("x", "ROI: no ROI data"),
+        ([{"performance_increase": "+3%", "token_savings": "5%", "model": "m"}], "ROI: +3% performance, 5% token savings, model=m"),
+        ([{"performance_increase": "0%", "token_savings": "0%", "model": "m"}], "ROI: +0% performance, 0% token savings, model=m"),
+        ([{"performance_increase": 6, "token_savings": -1.5, "model": "m"}], "ROI: +6% performance, -1.5% token savings, model=m"),
+        ([{"model": "m"}], "ROI: n/a performance, n/a token savings, model=m"),
+    ],
+)
+def test_both_figures_always_stand_in_a_roi_line(roi: Any, line: str) -> None:
+    assert report.roi_lines(roi) == [line]
+
+
+def test_a_backup_and_a_shadowing_copy_are_named_with_the_commands_that_help() -> None:
+    lines = report.text(installed(backup_path="/d/x backup/demo", active=False, shadowed_by="/h/.claude/skills/demo/SKILL.md"))
+    assert "Replaced copy kept in /d/x backup/demo" in lines
+    assert "install.sh --undo '/d/x backup/demo'" in lines
+    assert "Claude Code will load /h/.claude/skills/demo/SKILL.md instead" in lines
+    assert "--cleanup-original /h/.claude/skills/demo/SKILL.md" in lines
+
+
+def test_a_terminal_job_is_told_whole_and_in_order() -> None:
+    envelope = terminal(
+        invariants=["name kept", "size"],
+        evidence={"findings": [1, 2], "worst": "high"},
+        evaluation={"model": "m", "cases": [1]},
+        reason="It said:\n  no.",
+        roi=[],
+        artifact_kind="none",
+        nothing=None,
+        new_key={"a": 1},
+        status="rejected",
+    )
+    assert report.text(envelope, "/tmp/x.log").splitlines() == [
+        "Status: rejected",
+        "- name kept",
+        "- size",
+        "Evidence: findings: 2 entries; worst: high",
+        "Evaluation: model: m; cases: 1 entry",
+        "Reason: It said:",
+        "  no.",
+        "roi: []",
+        "artifact_kind: none",
+        'new_key: {"a": 1}',
+        f"Job: {JOB}",
+        "Log: /tmp/x.log",
+    ]
+
+
+def test_a_terminal_job_with_odd_types_is_still_told() -> None:
+    text = report.text(terminal(invariants="one", evidence=[1, 2, 3, 4], evaluation="words", reason=7))
+    assert text.splitlines()[1:5] == ["- one", "Evidence: 4 entries", "Evaluation: words", "Reason: 7"]
+    assert "kept" not in text
+
+
+def test_no_terminal_obeys_what_a_server_wrote() -> None:
+    text = report.text(terminal(reason="\x1b[2J\x1b]0;x\x07evil\u202e", **{"a\x1bb": "\x9b1m\nc"}))
+    assert not any(ord(char) < 32 and char != "\n" or char in "\x7f\x9b\u202e" for char in text)
+
+
+@pytest.mark.parametrize(
+    ("envelope", "sentence"),
+    [
+        ({"conflict": {"existing_job_id": JOB, "content_hash": "0"}}, f"This content was submitted before, as job {JOB}."),
+        ({"timeout": {"job_id": JOB, "elapsed_s": 12.0}}, f"Job {JOB} had not ended after 12.0 s; it goes on."),
+        ({"interrupted": {"job_id": JOB, "elapsed_s": 1}}, f"Interrupted; job {JOB} goes on."),
+        ({"error": {"code": "network_failure", "message": "No.", "job_id": JOB}}, "No. [network_failure]"),
+    ],
+)
+def test_what_can_be_resumed_says_so_in_one_sentence_and_one_command(envelope: dict[str, Any], sentence: str) -> None:
+    first, second = report.text(envelope).splitlines()
+    assert first == sentence
+    assert second.endswith(f"enhance.sh --poll-existing {JOB}")
+
+
+@pytest.mark.parametrize("code", sorted(CODES))
+def test_every_error_names_its_code_and_what_to_do(code: str) -> None:
+    lines = report.text({"error": {"code": code, "message": "It broke."}}).splitlines()
+    assert lines[0] == f"It broke. [{code}]"
+    assert len(lines) == 2 and lines[1]
+
+
+def test_an_interruption_before_any_job_says_that_nothing_changed() -> None:
+    text = report.text({"interrupted": {"job_id": None, "elapsed_s": 0.1}})
+    assert text.startswith("Interrupted before anything was submitted; nothing was changed.")
+
+
+@pytest.mark.parametrize(
+    ("envelope", "first"),
+    [
+        ({"submitted": {"job_id": JOB, "content_hash": "0", "skill_name": "demo"}}, f"Submitted demo as job {JOB}."),
+        ({"cached": []}, "Nothing is cached for this skill."),
+        ({"cached": [{"job_id": JOB, "completed_at": "T", "roi": ROI}]}, f"{JOB}  T"),
+        ({"backups": []}, "There are no backups."),
+        ({"backups": [{"backup_path": "/b", "skill_name": "d", "origin": "/o", "created_at": "T", "reason": "install"}]}, "T  install  /o"),
+        ({"removed": "/x", "backup_path": "/b"}, "Removed /x; a copy is in /b"),
+        ({"restored": "/x"}, "Restored /x."),
+        ({"authenticated": True, "server_url": "https://x"}, "https://x accepts the key."),
+        ({**installed(installed=False), "needs_install_location": True, "job_id": JOB, "staging_dir": "/s"}, "Succeeded: an enhanced version is ready to install."),
+    ],
+)
+def test_every_other_shape_has_words_too(envelope: dict[str, Any], first: str) -> None:
+    assert report.text(envelope).splitlines()[0] == first
+
+
+def test_headline_values_are_key_value_lines_a_script_can_split() -> None:
+    lines = report.headline(installed(installed_path="/a b\nEVIL=1", active=False, job_id=JOB))
+    assert lines == [
+        "OUTCOME=installed",
+        f"JOB_ID={JOB}",
+        "STATUS=succeeded",
+        "ARTIFACT_KIND=enhanced",
+        "INSTALLED_PATH=/a b EVIL=1",
+        "ACTIVE=0",
+    ]
+    assert report.headline({"error": {"code": "queue_full", "message": "Full.", "job_id": JOB}}) == [
+        "OUTCOME=error",
+        f"JOB_ID={JOB}",
+        "ERROR_CODE=queue_full",
+        "ERROR_MESSAGE=Full.",
+    ]
+
+
+@pytest.mark.parametrize("content", ["", "[]", "{}", "{", '{"conflict": 1}', '{"timeout": {}}', "[" * 100_000])
+def test_a_file_without_an_envelope_is_bad_input(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], content: str
+) -> None:
+    path = tmp_path / "e.json"
+    path.write_text(content)
+    assert report.main([str(path)]) == 4
+    captured = capsys.readouterr()
+    assert captured.out == "" and captured.err.count("\n") == 1 and "invalid_arguments" in captured.err
+
+
+def test_the_command_prints_the_report_and_succeeds_whatever_is_reported(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path = tmp_path / "e.json"
+    path.write_text(json.dumps({"restored": "/x"}))
+    assert report.main([str(path)]) == 0 and capsys.readouterr().out == "Restored /x.\n"
+    assert report.main([str(path), "--headline"]) == 0
+    assert capsys.readouterr().out == "OUTCOME=restored\nRESTORED=/x\n"
