@@ -70,6 +70,7 @@ class FakeGateway:
         self.uploads: list[bytes] = []
         self.seen: list[Seen] = []
         self.looks = 0
+        self.closing = threading.Event()
         self._responders: list[tuple[str, re.Pattern[str], Responder, list[int]]] = []
         self._server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
         self._server.daemon_threads = True
@@ -81,6 +82,7 @@ class FakeGateway:
         return self
 
     def __exit__(self, *unused: object) -> None:
+        self.closing.set()
         self._server.shutdown()
         self._server.server_close()
 
@@ -165,6 +167,11 @@ class FakeGateway:
             "completed_at": "2026-04-22T06:11:55Z",
             **self.result,
         }
+
+
+def hang(handler: Handler) -> None:
+    """A responder that never answers."""
+    handler.fake.closing.wait()
 
 
 def error(status: int, code: str, message: str, **details: Any) -> Answer:

@@ -18,7 +18,6 @@ import fcntl
 import os
 import re
 import shutil
-import tempfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import NamedTuple, Optional
@@ -64,10 +63,8 @@ def put(
 
 
 def _sibling(place: Path, kind: str) -> Path:
-    """A free hidden name beside `place`; mkdtemp finds it, the lock keeps it ours."""
-    path = Path(tempfile.mkdtemp(prefix=f".{place.name}.mega-{kind}-", dir=place.parent))
-    path.rmdir()
-    return path
+    """A hidden name beside `place` that nobody has; it is not created, so that no kill leaves an empty one."""
+    return place.with_name(f".{place.name}.mega-{kind}-{os.urandom(8).hex()}")
 
 
 def _swap_in(building: Path, place: Path, reason: str, data: DataDir, swap: Exchange) -> Optional[Path]:

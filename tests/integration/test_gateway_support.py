@@ -1,0 +1,251 @@
+"""What the gateway's tests share: a real gateway on a free loopback port, a plain HTTP client, evaluators to order.
+
+Run as a program it serves like `python -m mega_code.gateway serve`, but with the evaluator of `main` below.
+"""
+
+from __future__ import annotations
+
+import io
+import os
+import subprocess
+import sys
+import threading
+import time
+import zipfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import datetime
+from pathlib import Path
+from types import MappingProxyType
+from typing import Any, Callable, NamedTuple, Optional
+
+import requests
+
+from mega_code.gateway.config import Config, from_env, utc_now
+from mega_code.gateway.server import Gateway, serve
+from mega_code.paths import MEGA_DIR, DataDir
+from mega_code.settings import API_BASE
+
+SKILL = "---\nname: demo\ndescription: Shows things.\n---\n# Demo\n"
+ENHANCED = (
+    b"---\nname: demo\ndescription: Shows things better.\nmetadata: {tags: [demo], roi: [{model: test}]}\n---\n# Demo\n"
+)
+ROI = {"model": "test", "performance_increase": "67%", "token_savings": "-4%"}
+
+
+class Outcome(NamedTuple):
+    """What an evaluation hands over."""
+
+    status: str = "succeeded"
+    artifact_kind: str = "enhanced"
+    files: Any = MappingProxyType({"SKILL.md": ENHANCED})
+    roi: Any = (ROI,)
+    reason: Optional[str] = None
+    invariants: Any = ()
+    evidence: Any = None
+    evaluation: Any = None
+    usage_snapshot: Any = None
+    lineage: Any = ()
+
+
+class Evaluator:
+    """Goes through all phases; before each step it waits until the test lets it."""
+
+    def __init__(self, outcome: Outcome = Outcome(), held: bool = False) -> None:
+        self.outcome = outcome
+        self.steps = threading.Semaphore(0 if held else 1_000_000)
+        self.started = threading.Event()
+        self.seen: list[tuple[Path, str, datetime]] = []
+
+    def __call__(self, skill_dir: Path, skill_id: str, progress: Any, now: datetime) -> Outcome:
+        self.seen.append((skill_dir, skill_id, now))
+        self.started.set()
+        for step in (
+            lambda: progress.phase("evaluation_setup"),
+            lambda: progress.phase("iterating"),
+            lambda: progress.iteration(1, 2),
+            lambda: progress.iteration(2, 2),
+            lambda: progress.phase("publishing"),
+        ):
+            assert self.steps.acquire(timeout=60)
+            step()
+        assert self.steps.acquire(timeout=60)
+        return self.outcome
+
+    def step(self, count: int = 1) -> None:
+        """Let it go on by so many steps; six bring it to its end."""
+        for _ in range(count):
+            self.steps.release()
+
+
+def skill_zip(text: str = SKILL, **more: bytes) -> bytes:
+    """A skill's archive; further files by name, a `__` in it standing for a slash; `run` in a name means executable."""
+    out = io.BytesIO()
+    with zipfile.ZipFile(out, "w", zipfile.ZIP_DEFLATED) as archive:
+        for name, content in {"SKILL.md": text.encode(), **more}.items():
+            info = zipfile.ZipInfo(name.replace("__", "/"), (1980, 1, 1, 0, 0, 0))
+            info.create_system, info.compress_type = 3, zipfile.ZIP_DEFLATED
+            info.external_attr = (0o100755 if "run" in name else 0o100644) << 16
+            archive.writestr(info, content)
+    return out.getvalue()
+
+
+def unique_skill(number: int) -> bytes:
+    """An archive whose content no other number has."""
+    return skill_zip(f"{SKILL}{number}\n")
+
+
+class Client:
+    """The API as a user calls it, with nothing of ours in between."""
+
+    def __init__(self, url: str, key: Optional[str]) -> None:
+        self.url = url
+        self.api = url + API_BASE
+        self.headers = {"Authorization": f"Bearer {key}"} if key else {}
+
+    def call(self, method: str, path: str, timeout: float = 60, **rest: Any) -> requests.Response:
+        headers = {**self.headers, **rest.pop("headers", {})}
+        with requests.Session() as session:
+            session.trust_env = False
+            return session.request(method, self.api + path, headers=headers, timeout=timeout, **rest)
+
+    def upload(
+        self,
+        archive: bytes,
+        skill_id: str = "demo",
+        key: Optional[str] = None,
+        path: str = "/skill-enhance/uploads",
+        **fields: Optional[str],
+    ) -> requests.Response:
+        data = {"source": "api", "skill_id": skill_id, **fields}
+        return self.call(
+            "POST",
+            path,
+            data={name: value for name, value in data.items() if value is not None},
+            files={"archive": ("archive.zip", archive, "application/zip")},
+            headers={} if key is None else {"Idempotency-Key": key},
+        )
+
+    def prebuilt(self, archive: bytes, skill_id: str = "demo", key: Optional[str] = "k") -> requests.Response:
+        return self.upload(archive, skill_id, key, path="/skill-enhance/uploads/prebuilt", source=None)
+
+    def submit(self, archive: bytes, skill_id: str = "demo") -> str:
+        answer = self.upload(archive, skill_id)
+        assert answer.status_code == 201, answer.text
+        return str(answer.json()["job_id"])
+
+    def job(self, job_id: str, wait: Optional[int] = None) -> requests.Response:
+        headers = {} if wait is None else {"Prefer": f"wait={wait}"}
+        return self.call("GET", f"/skill-enhance/jobs/{job_id}", headers=headers)
+
+    def until(self, job_id: str, reached: Callable[[dict[str, Any]], bool], timeout: float = 30) -> dict[str, Any]:
+        """Follow a job with long polls until its body is as wanted."""
+        deadline = time.monotonic() + timeout
+        body: dict[str, Any] = self.job(job_id).json()
+        while not reached(body):
+            assert time.monotonic() < deadline, body
+            body = self.job(job_id, wait=5).json()
+        return body
+
+    def until_status(self, job_id: str, *statuses: str) -> dict[str, Any]:
+        return self.until(job_id, lambda body: body["status"] in statuses)
+
+    def result(self, job_id: str) -> requests.Response:
+        return self.call("GET", f"/skill-enhance/jobs/{job_id}/result")
+
+    def cancel(self, job_id: str) -> requests.Response:
+        return self.call("POST", f"/skill-enhance/jobs/{job_id}/cancel")
+
+
+def error(answer: requests.Response) -> tuple[int, str]:
+    """Status and code of a refusal, which has the API's shape and says nothing of the inside."""
+    assert answer.headers["Content-Type"] == "application/json"
+    body = answer.json()
+    assert set(body) == {"error"}
+    assert {"code", "message"} <= set(body["error"]) <= {"code", "message", "details"}
+    assert body["error"]["message"]
+    assert "Traceback" not in answer.text
+    return answer.status_code, body["error"]["code"]
+
+
+@contextmanager
+def running(
+    data: Path, evaluator: Any = None, clock: Callable[[], datetime] = utc_now, **config: Any
+) -> Iterator[Gateway]:
+    """A gateway in this process, answering on a free port."""
+    gateway = Gateway(DataDir(data), Config(**config), evaluator or Evaluator(), clock)
+    gateway.start()
+    try:
+        yield gateway
+    finally:
+        gateway.close()
+
+
+def client_of(gateway: Gateway, user: str = "alice") -> Client:
+    return Client(gateway.url, gateway.keys.issue(user))
+
+
+def clean_env(home: Path, **more: str) -> dict[str, str]:
+    """A process environment that knows nothing of the person who runs the tests."""
+    env = {name: value for name, value in os.environ.items() if not name.startswith(("MEGA_CODE_", "XDG_", "OTEL_"))}
+    data = str(home / "data dir")
+    return {**env, "HOME": str(home), "PYTHONPATH": str(MEGA_DIR), "MEGA_CODE_DATA_DIR": data, **more}
+
+
+class Served:
+    """A gateway in a process of its own, with the evaluator of `main`."""
+
+    def __init__(self, home: Path, **env: str) -> None:
+        self.data = DataDir(home / "data dir")
+        reader, writer = os.pipe()
+        with open(home / "served.log", "ab") as log:
+            self.process = subprocess.Popen(
+                [sys.executable, __file__, str(writer)],
+                env=clean_env(home, **env),
+                cwd=home,
+                pass_fds=(writer,),
+                stdin=subprocess.DEVNULL,
+                stderr=log,
+            )
+        os.close(writer)
+        with os.fdopen(reader, "rb") as stream:
+            assert stream.read() == b"ready\n", (home / "served.log").read_text()
+
+    def kill(self) -> None:
+        """As by the out-of-memory killer."""
+        self.process.kill()
+        self.process.wait(10)
+
+    def end(self) -> int:
+        """As by `stop`; its exit status."""
+        self.process.terminate()
+        return self.process.wait(20)
+
+    def __enter__(self) -> Served:
+        return self
+
+    def __exit__(self, *unused: object) -> None:
+        if self.process.poll() is None:
+            self.kill()
+
+
+def main() -> None:
+    """Serve; each evaluation notes that it began in `$BEGAN`, and goes on once `$GO` is there."""
+    began, go = Path(os.environ["BEGAN"]), Path(os.environ["GO"])
+
+    def evaluator(skill_dir: Path, skill_id: str, progress: Any, now: datetime) -> Outcome:
+        progress.phase("evaluation_setup")
+        with open(began, "a") as stream:
+            stream.write(f"{skill_id}\n")
+        while not go.exists():
+            time.sleep(0.01)
+            if os.environ.get("DEAF") is None:
+                progress.iteration(1, 2)
+        progress.phase("iterating")
+        return Outcome(lineage=[{"pid": os.getpid()}], evaluation={"skill_md": (skill_dir / "SKILL.md").read_text()})
+
+    serve(DataDir(Path(os.environ["MEGA_CODE_DATA_DIR"])), from_env(os.environ), evaluator, ready=int(sys.argv[1]))
+
+
+if __name__ == "__main__":
+    main()
