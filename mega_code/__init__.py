@@ -2,5 +2,5 @@
 
 import sys
 
-if sys.version_info < (3, 9):  # what scripts/lib reads as "find another Python"
+if sys.version_info < (3, 9):  # noqa: UP036 - what scripts/lib reads as "find another Python"
     sys.exit(97)

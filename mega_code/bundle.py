@@ -42,9 +42,10 @@ FORBIDDEN_NAMES = (
     ".pypirc",
 )
 FORBIDDEN_FOLDER = "secrets"
-OPAQUE_FOLDERS = frozenset(
-    ".git .svn .hg node_modules .venv venv .tox __pycache__ .mypy_cache .pytest_cache .ruff_cache".split()
-)
+VERSION_CONTROL = (".git", ".svn", ".hg")
+DEPENDENCIES = ("node_modules", ".venv", "venv", ".tox")
+CACHES = ("__pycache__", ".mypy_cache", ".pytest_cache", ".ruff_cache")
+OPAQUE_FOLDERS = frozenset((*VERSION_CONTROL, *DEPENDENCIES, *CACHES))
 LEFT_OUT_FOLDERS = frozenset(("__MACOSX", ".vscode", ".idea"))
 LEFT_OUT_NAMES = (
     ".DS_Store",
@@ -65,6 +66,9 @@ class Limits(NamedTuple):
     compressed: int = 25 * MIB
     unpacked: int = 100 * MIB
     depth: int = 256
+
+
+LIMITS = Limits()
 
 
 class Entry(NamedTuple):
@@ -104,7 +108,7 @@ def content_hash(entries: Collection[Entry]) -> str:
     return hashlib.sha256(json.dumps({"files": files}, sort_keys=True, separators=(",", ":")).encode()).hexdigest()
 
 
-def pack(root: Path, out: IO[bytes], *, allow_secret: Sequence[str] = (), limits: Limits = Limits()) -> Bundle:
+def pack(root: Path, out: IO[bytes], *, allow_secret: Sequence[str] = (), limits: Limits = LIMITS) -> Bundle:
     """Write the zip of the skill folder `root` to the seekable stream `out`.
 
     The same tree gives the same bytes at any time. Raises MegaCodeError: `missing_skill_dir`, `missing_skill_md`,
@@ -117,7 +121,7 @@ def pack(root: Path, out: IO[bytes], *, allow_secret: Sequence[str] = (), limits
 def scan(root: Path, *, allow_secret: Sequence[str] = ()) -> Bundle:
     """`pack` without keeping the zip: the same checks and the same content hash."""
     with open(os.devnull, "wb") as nowhere:
-        return _Packer(root, nowhere, frozenset(allow_secret), Limits(), archive=False).run()
+        return _Packer(root, nowhere, frozenset(allow_secret), LIMITS, archive=False).run()
 
 
 class _Packer:
@@ -212,7 +216,9 @@ class _Packer:
         return any(fnmatch.fnmatchcase(name, pattern) for pattern in LEFT_OUT_NAMES)
 
     def _add(self, found: _Found) -> None:
-        descriptor = os.open(found.name, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC, dir_fd=found.folder)
+        descriptor = os.open(
+            found.name, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC, dir_fd=found.folder
+        )
         with os.fdopen(descriptor, "rb") as stream:
             kind = os.fstat(descriptor)
             if not stat.S_ISREG(kind.st_mode):
@@ -238,7 +244,9 @@ class _Packer:
                 size += len(chunk)
                 self.unpacked += len(chunk)
                 if self.unpacked > self.limits.unpacked:
-                    raise MegaCodeError("size_exceeded", f"The skill is over {self.limits.unpacked // MIB} MiB unpacked.")
+                    raise MegaCodeError(
+                        "size_exceeded", f"The skill is over {self.limits.unpacked // MIB} MiB unpacked."
+                    )
                 if secrets:
                     secrets.feed(chunk)
                 digest.update(chunk)

@@ -57,9 +57,7 @@ CODES: dict[str, Code] = {
     "symlink_rejected": Code(BAD_INPUT, "the folder holds a link", "Replace the link by the file itself."),
     "size_exceeded": Code(BAD_INPUT, "a size cap was passed", "Leave large files out of the skill."),
     # The result and its installation.
-    "missing_staging": Code(
-        BAD_INPUT, "nothing is staged for that job", "Fetch it again with --poll-existing JOB_ID."
-    ),
+    "missing_staging": Code(BAD_INPUT, "nothing is staged for that job", "Fetch it again with --poll-existing JOB_ID."),
     "missing_artifact": Code(
         BAD_INPUT, "the job has no files to install", "Look at the job's result; nothing was changed."
     ),

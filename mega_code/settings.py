@@ -19,7 +19,9 @@ from mega_code.paths import DataDir, data_dir
 API_BASE = "/api/megacode/v1"
 DEFAULT_HOST_SUFFIXES = (".amazonaws.com", ".cloudfront.net")
 CONNECTION_KEYS = ("MEGA_CODE_SERVER_URL", "MEGA_CODE_API_KEY", "MEGA_CODE_CLIENT_MODE")
-_LINE = re.compile(r"""(?:export\s+)?([A-Za-z_][A-Za-z0-9_]*)\s*=\s*(?:'([^']*)'|"([^"]*)"|(.*?))\s*(?:(?<=\s|'|")\#.*)?""")
+_LINE = re.compile(
+    r"""(?:export\s+)?([A-Za-z_][A-Za-z0-9_]*)\s*=\s*(?:'([^']*)'|"([^"]*)"|(.*?))\s*(?:(?<=\s|'|")\#.*)?"""
+)
 
 
 class Settings(NamedTuple):
@@ -73,7 +75,8 @@ def check_server_url(url: str) -> str:
     plain = url.isascii() and url.isprintable() and not set(url) & set(" \\")
     if parts.scheme not in ("http", "https") or not host or not plain or "@" in parts.netloc or parts.query:
         raise MegaCodeError(
-            "invalid_arguments", "MEGA_CODE_SERVER_URL is no server URL; it looks like https://host or http://127.0.0.1:8000."
+            "invalid_arguments",
+            "MEGA_CODE_SERVER_URL is no server URL; it looks like https://host or http://127.0.0.1:8000.",
         )
     if parts.scheme == "http" and not is_loopback(host):
         raise MegaCodeError(
@@ -161,7 +164,7 @@ def read_env_file(path: Path) -> dict[str, str]:
 def write_env_file(path: Path, updates: Mapping[str, str]) -> None:
     """Set `updates` in a `.env` file, atomically and mode 0600; every other line stays as it is.
 
-    Raises MegaCodeError `invalid_arguments` for a value that no line can hold, OSError where the file cannot be written.
+    Raises MegaCodeError `invalid_arguments` for a value that no line can hold, OSError where nothing can be written.
     """
     try:
         lines = path.read_text("utf-8", "replace").splitlines()

@@ -1,4 +1,4 @@
-"""`python -m mega_code.client.configure`: writes `<DATA_DIR>/.env`. A key comes from stdin or a prompt, never an argument."""
+"""`python -m mega_code.client.configure`: writes `<DATA_DIR>/.env`; a key comes from stdin or a prompt only."""
 
 from __future__ import annotations
 
@@ -57,7 +57,8 @@ def _collect(arguments: argparse.Namespace) -> dict[str, str]:
     if not any(updates.values()):
         if not sys.stdin.isatty():
             raise MegaCodeError(
-                "invalid_arguments", "Nothing to set; give --server-url, --mode or --api-key-stdin, or run it in a terminal."
+                "invalid_arguments",
+                "Nothing to set; give --server-url, --mode or --api-key-stdin, or run it in a terminal.",
             )
         updates = _ask()
     chosen = {name: value for name, value in updates.items() if value}

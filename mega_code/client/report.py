@@ -82,9 +82,8 @@ def roi_lines(roi: Any) -> list[str]:
         performance = _figure(entry.get("performance_increase"))
         sign = "+" if performance[:1].isdigit() else ""
         savings = _figure(entry.get("token_savings"))
-        lines.append(
-            f"ROI: {sign}{performance} performance, {savings} token savings, model={_line(entry.get('model') or 'unknown')}"
-        )
+        model = _line(entry.get("model") or "unknown")
+        lines.append(f"ROI: {sign}{performance} performance, {savings} token savings, model={model}")
     return lines
 
 
@@ -131,7 +130,9 @@ def _cached(envelope: Envelope) -> list[str]:
     entries = envelope["cached"]
     if not entries:
         return ["Nothing is cached for this skill."]
-    return [line for entry in entries for line in (f"{entry['job_id']}  {entry['completed_at']}", *roi_lines(entry["roi"]))]
+    return [
+        line for entry in entries for line in (f"{entry['job_id']}  {entry['completed_at']}", *roi_lines(entry["roi"]))
+    ]
 
 
 def _backups(envelope: Envelope) -> list[str]:
@@ -146,7 +147,10 @@ def _backups(envelope: Envelope) -> list[str]:
 
 def _submitted(envelope: Envelope) -> list[str]:
     job_id = str(envelope["submitted"]["job_id"])
-    return [f"Submitted {_line(envelope['submitted']['skill_name'])} as job {job_id}.", f"To wait for it: {resume(job_id)}"]
+    return [
+        f"Submitted {_line(envelope['submitted']['skill_name'])} as job {job_id}.",
+        f"To wait for it: {resume(job_id)}",
+    ]
 
 
 # Not finished
@@ -165,7 +169,10 @@ def _timeout(envelope: Envelope) -> list[str]:
 def _interrupted(envelope: Envelope) -> list[str]:
     job_id = envelope["interrupted"]["job_id"]
     if not is_job_id(job_id):
-        return ["Interrupted before anything was submitted; nothing was changed.", f"To start again: {command('enhance.sh')}"]
+        return [
+            "Interrupted before anything was submitted; nothing was changed.",
+            f"To start again: {command('enhance.sh')}",
+        ]
     return [f"Interrupted; job {job_id} goes on.", f"To resume: {resume(job_id)}"]
 
 

@@ -52,7 +52,8 @@ def resolve_skill(arguments: argparse.Namespace) -> dict[str, Any]:
 def parser() -> Parser:
     """The command line."""
     own = Parser(
-        prog="python -m mega_code.client.skill_enhance_helper", description="List skills, or read one. Prints one JSON line."
+        prog="python -m mega_code.client.skill_enhance_helper",
+        description="List skills, or read one. Prints one JSON line.",
     )
     commands = own.add_subparsers(dest="command", metavar="COMMAND", required=True)
     listing = commands.add_parser("list-skills", help="the skills of the project, the person, and pending ones")
@@ -62,7 +63,9 @@ def parser() -> Parser:
     resolving.add_argument("--name", metavar="NAME", help="the skill")
     resolving.set_defaults(work=resolve_skill)
     for command in (listing, resolving):
-        command.add_argument("--project-dir", metavar="DIR", help="the project (default: CLAUDE_PROJECT_DIR, else here)")
+        command.add_argument(
+            "--project-dir", metavar="DIR", help="the project (default: CLAUDE_PROJECT_DIR, else here)"
+        )
     return own
 
 

@@ -49,7 +49,17 @@ def endless(handler: Handler) -> None:
         (Answer(302, b"", (("Location", "http://127.0.0.1:9/"),)), "download_failed"),
         (Answer(403, b"expired"), "download_failed"),
     ],
-    ids=["endless", "over the cap", "bomb", "broken gzip", "unknown encoding", "cut short", "other bytes", "redirect", "403"],
+    ids=[
+        "endless",
+        "over the cap",
+        "bomb",
+        "broken gzip",
+        "unknown encoding",
+        "cut short",
+        "other bytes",
+        "redirect",
+        "403",
+    ],
 )
 def test_a_lying_host_gains_nothing(client: Client, fake: FakeGateway, answer: object, code: str) -> None:
     client.skill()

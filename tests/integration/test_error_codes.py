@@ -159,7 +159,9 @@ def _block_backups(client: Client) -> None:
     client.enhancements.write_text("in the way")
 
 
-@pytest.mark.parametrize("case", CASES, ids=lambda case: f"{case.code}: {' '.join(case.arguments)[:40]} {case.says[:20]}")
+@pytest.mark.parametrize(
+    "case", CASES, ids=lambda case: f"{case.code}: {' '.join(case.arguments)[:40]} {case.says[:20]}"
+)
 def test_a_code_ends_in_its_status_and_its_envelope(client: Client, fake: FakeGateway, case: Case) -> None:
     case.arrange(client, fake)
     outcome = client(*case.arguments, **dict(case.env))

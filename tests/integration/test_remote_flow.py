@@ -75,7 +75,9 @@ def test_the_upload_is_the_contracts_multipart_form(client: Client, fake: FakeGa
         "submitted": {"job_id": fake.job_id, "content_hash": scanned.content_hash, "skill_name": "demo-skill"}
     }
     (seen,) = fake.seen
-    assert seen.headers["authorization"] == f"Bearer {KEY}" and re.fullmatch(r"[A-Za-z0-9_-]{1,64}", seen.headers["idempotency-key"])
+    assert seen.headers["authorization"] == f"Bearer {KEY}" and re.fullmatch(
+        r"[A-Za-z0-9_-]{1,64}", seen.headers["idempotency-key"]
+    )
     assert b'name="source"\r\n\r\napi\r\n' in seen.body and b'name="skill_id"\r\n\r\ndemo-skill\r\n' in seen.body
     assert b'name="archive"; filename="archive.zip"\r\nContent-Type: application/zip\r\n\r\nPK' in seen.body
     start = seen.body.index(b"PK\x03\x04")
@@ -159,7 +161,10 @@ def test_undo_brings_the_old_skill_back_and_keeps_the_new_one(client: Client, fa
     assert outcome.envelope["restored"] == str(folder) and tree(folder) == old
     assert tree(Path(outcome.envelope["backup_path"])) == fake.files
     listed = client("--list-backups", "--skill-name", "demo-skill").envelope["backups"]
-    assert [(entry["reason"], entry["origin"]) for entry in listed] == [("restore", str(folder)), ("install", str(folder))]
+    assert [(entry["reason"], entry["origin"]) for entry in listed] == [
+        ("restore", str(folder)),
+        ("install", str(folder)),
+    ]
     assert set(listed[0]) == {"backup_path", "skill_name", "origin", "created_at", "reason"}
     assert client("--list-backups", "--skill-name", "other").envelope == {"backups": []}
     assert client("--restore-backup", "latest", "--skill-name", "demo-skill").status == 0
@@ -250,7 +255,9 @@ def test_cached_results_are_listed_newest_first_without_a_network(client: Client
     assert len(fake.seen) == seen
 
 
-def test_a_skill_folder_that_lies_in_no_scope_can_be_submitted(client: Client, fake: FakeGateway, tmp_path: Path) -> None:
+def test_a_skill_folder_that_lies_in_no_scope_can_be_submitted(
+    client: Client, fake: FakeGateway, tmp_path: Path
+) -> None:
     folder = tmp_path / "some where" / "demo-skill"
     folder.mkdir(parents=True)
     (folder / "SKILL.md").write_text("---\nname: demo-skill\ndescription: d\n---\n")
@@ -283,7 +290,9 @@ def test_a_server_that_echoes_the_token_does_not_get_it_shown(client: Client, fa
 
 
 @pytest.mark.parametrize("status", [502, 503, 504])
-def test_a_busy_gateway_is_asked_again_under_one_idempotency_key(client: Client, fake: FakeGateway, status: int) -> None:
+def test_a_busy_gateway_is_asked_again_under_one_idempotency_key(
+    client: Client, fake: FakeGateway, status: int
+) -> None:
     client.skill()
     fake.on("POST", "uploads", Answer(status, b"busy", (("Retry-After", "0"),)), times=2)
     assert client("--skill-name", "demo-skill", "--no-wait").status == 0

@@ -72,7 +72,10 @@ def test_setup_refuses_the_plugin_folder_also_behind_a_link(client: Client, fake
 
 def test_check_auth_ends_with_an_envelope(client: Client, fake: FakeGateway) -> None:
     done = run(client, "check_auth")
-    assert (done.returncode, done.stdout) == (0, f'{{"authenticated": true, "server_url": "{fake.url}", "embedded": false}}\n')
+    assert (done.returncode, done.stdout) == (
+        0,
+        f'{{"authenticated": true, "server_url": "{fake.url}", "embedded": false}}\n',
+    )
     fake.on("GET", "profile", Answer(403))
     assert run(client, "check_auth").returncode == 5
 

@@ -84,7 +84,10 @@ def test_a_skill_is_resolved_by_name_and_by_the_start_of_it(client: Client) -> N
     client.skill("commit-message-long", "project")
     for name in ("commit-message",):
         status, found, stderr = run(client, "resolve-skill", "--name", name)
-        assert (status, found) == (0, {"name": name, "path": str(folder / "SKILL.md"), "scope": "global", "content": text})
+        assert (status, found) == (
+            0,
+            {"name": name, "path": str(folder / "SKILL.md"), "scope": "global", "content": text},
+        )
         assert "calls itself 'other'" in stderr
     assert run(client, "resolve-skill", "--name", "commit-message-l")[1]["name"] == "commit-message-long"
     assert (folder / "SKILL.md").read_text() == text
@@ -119,5 +122,7 @@ def test_listing_imports_no_requests_and_without_skills_no_yaml(client: Client) 
         "h.main(['list-skills']); cli.main(['--list-cached', '--skill-name', 'x']); cli.main(['--list-backups']); "
         "print(sorted({'requests', 'yaml', 'urllib3', 'http.client'} & set(sys.modules)))"
     )
-    done = subprocess.run([sys.executable, "-c", code], env=client.env, cwd=client.project, capture_output=True, text=True)
+    done = subprocess.run(
+        [sys.executable, "-c", code], env=client.env, cwd=client.project, capture_output=True, text=True
+    )
     assert done.stdout.splitlines()[-1] == "[]", done.stderr

@@ -9,9 +9,8 @@ import sys
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from support.fake_gateway import KEY
-
 from mega_code import envelope as envelopes
+from support.fake_gateway import KEY
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 
@@ -34,10 +33,16 @@ class Client:
 
     def __init__(self, home: Path, project: Path, data: Path, env: dict[str, str]) -> None:
         self.home, self.project, self.data = home, project, data
-        kept = {name: value for name, value in os.environ.items() if name in ("PATH", "LANG", "TMPDIR") or name.startswith("COV")}
+        kept = {
+            name: value
+            for name, value in os.environ.items()
+            if name in ("PATH", "LANG", "TMPDIR") or name.startswith("COV")
+        }
         self.env = {**kept, "HOME": str(home), "PYTHONPATH": str(REPOSITORY), "MEGA_CODE_DATA_DIR": str(data), **env}
 
-    def popen(self, *arguments: str, module: str = "mega_code.client.remote_enhance", **env: str) -> subprocess.Popen[str]:
+    def popen(
+        self, *arguments: str, module: str = "mega_code.client.remote_enhance", **env: str
+    ) -> subprocess.Popen[str]:
         """The command, started."""
         return subprocess.Popen(
             [sys.executable, "-m", module, *arguments],
@@ -64,7 +69,9 @@ class Client:
         base = self.home if scope == "global" else self.project
         folder = base / ".claude" / "skills" / name
         folder.mkdir(parents=True)
-        (folder / "SKILL.md").write_text(text or f"---\nname: {name}\ndescription: A {scope} skill.\n---\n# Old {scope}\n")
+        (folder / "SKILL.md").write_text(
+            text or f"---\nname: {name}\ndescription: A {scope} skill.\n---\n# Old {scope}\n"
+        )
         return folder
 
     @property

@@ -13,7 +13,13 @@ JOB = "3f2504e0-4f89-11d3-9a0c-0305e82c3301"
 
 
 def lines(hitl: int = 0, name: str = "", timeout: str = "1200", job: str = "", residual: str = "") -> list[str]:
-    return [f"HITL={hitl}", f"SKILL_NAME={name}", f"POLL_TIMEOUT={timeout}", f"JOB_ID={job}", f"RESIDUAL_ARGS={residual}"]
+    return [
+        f"HITL={hitl}",
+        f"SKILL_NAME={name}",
+        f"POLL_TIMEOUT={timeout}",
+        f"JOB_ID={job}",
+        f"RESIDUAL_ARGS={residual}",
+    ]
 
 
 @pytest.mark.parametrize(
@@ -69,4 +75,6 @@ def test_only_harmless_characters_ever_come_out(raw: str) -> None:
     except MegaCodeError:
         return
     assert len(printed) == 5
-    assert all(char in "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-_=. +" for char in "".join(printed))
+    assert all(
+        char in "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-_=. +" for char in "".join(printed)
+    )

@@ -116,7 +116,9 @@ def test_a_secret_is_found_by_its_shape_and_named_by_file_and_line_only(skill: P
     assert error.message.startswith(f"'notes.md', line {line}: ") and value not in error.message
 
 
-@pytest.mark.parametrize("content", [b"Look for `-----BEGIN PRIVATE KEY-----` in it.", b"sk-learn ghp_short AKIA", b"\0AKIAIOSFODNN7EXAMPLE"])
+@pytest.mark.parametrize(
+    "content", [b"Look for `-----BEGIN PRIVATE KEY-----` in it.", b"sk-learn ghp_short AKIA", b"\0AKIAIOSFODNN7EXAMPLE"]
+)
 def test_a_mention_or_a_binary_file_is_no_secret(skill: Path, content: bytes) -> None:
     add(skill, "notes.md", content)
     assert len(packed(skill)[0].entries) == 2

@@ -108,7 +108,9 @@ def test_an_address_that_is_not(url: str) -> None:
     assert caught.value.code == "invalid_path"
 
 
-@pytest.mark.parametrize("host", ["169.254.169.254", "0x7f000001", "1.2", "localhost", "a.localhost", "metadata.google.internal"])
+@pytest.mark.parametrize(
+    "host", ["169.254.169.254", "0x7f000001", "1.2", "localhost", "a.localhost", "metadata.google.internal"]
+)
 def test_not_even_a_suffix_lets_an_address_or_an_inner_name_through(host: str) -> None:
     with pytest.raises(MegaCodeError):
         manifest.check_url(f"https://{host}/", manifest.Source("http://127.0.0.1:1", (host, f".{host.split('.')[-1]}")))
@@ -116,7 +118,9 @@ def test_not_even_a_suffix_lets_an_address_or_an_inner_name_through(host: str) -
 
 json_values = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False) | st.text(),
-    lambda inner: st.lists(inner) | st.dictionaries(st.sampled_from(["files", "relpath", "url", "size", "artifact"]), inner),
+    lambda inner: (
+        st.lists(inner) | st.dictionaries(st.sampled_from(["files", "relpath", "url", "size", "artifact"]), inner)
+    ),
 )
 
 

@@ -66,7 +66,9 @@ def test_what_stood_there_becomes_a_backup_with_a_note(place: Path, data: DataDi
 
 
 @pytest.mark.parametrize("kind", ["file", "link", "dangling link"])
-def test_a_file_or_a_link_in_the_way_is_replaced_as_it_is(place: Path, data: DataDir, swap: places.Exchange, kind: str) -> None:
+def test_a_file_or_a_link_in_the_way_is_replaced_as_it_is(
+    place: Path, data: DataDir, swap: places.Exchange, kind: str
+) -> None:
     place.parent.mkdir(parents=True)
     place.write_text("file") if kind == "file" else place.symlink_to(place.parent if kind == "link" else "/nowhere")
     backup = places.put(place, filled("new"), "install", data, swap).backup_path
@@ -159,13 +161,20 @@ def test_leftovers_of_a_living_run_are_left_alone(place: Path, data: DataDir) ->
 
 def test_eight_at_once_leave_one_whole_and_seven_in_backups(place: Path, data: DataDir) -> None:
     code = (
-        "import sys; from pathlib import Path; from mega_code.client.remote_enhance import places; from mega_code.paths import DataDir\n"
-        "def fill(folder):\n folder.mkdir(); (folder/'SKILL.md').write_text(sys.argv[3]); (folder/'b').mkdir(); (folder/'b'/'c').write_text(sys.argv[3])\n"
+        "import sys\n"
+        "from pathlib import Path\n"
+        "from mega_code.client.remote_enhance import places\n"
+        "from mega_code.paths import DataDir\n"
+        "def fill(folder):\n"
+        "    folder.mkdir(); (folder/'SKILL.md').write_text(sys.argv[3])\n"
+        "    (folder/'b').mkdir(); (folder/'b'/'c').write_text(sys.argv[3])\n"
         "places.put(Path(sys.argv[1]), fill, 'install', DataDir(Path(sys.argv[2])))"
     )
     environment = {**os.environ, "PYTHONPATH": str(REPOSITORY)}
     running = [
-        subprocess.Popen([sys.executable, "-c", code, str(place), str(data.root), str(n)], env=environment, stderr=subprocess.DEVNULL)
+        subprocess.Popen(
+            [sys.executable, "-c", code, str(place), str(data.root), str(n)], env=environment, stderr=subprocess.DEVNULL
+        )
         for n in range(8)
     ]
     assert [process.wait(60) for process in running] == [0] * 8

@@ -116,7 +116,9 @@ def test_a_gateway_that_is_away_for_minutes_is_outlived(capsys: pytest.CaptureFi
 
 def test_five_answers_in_a_row_that_are_no_json_end_it_and_four_do_not() -> None:
     clock = Clock()
-    assert poll(clock, Server(clock, *[NO_JSON] * 4, job("running"), *[NO_JSON] * 4, job("failed")))["status"] == "failed"
+    assert (
+        poll(clock, Server(clock, *[NO_JSON] * 4, job("running"), *[NO_JSON] * 4, job("failed")))["status"] == "failed"
+    )
     with pytest.raises(MegaCodeError) as caught:
         poll(clock, Server(clock, NO_JSON))
     assert caught.value.code == "invalid_response"
@@ -151,7 +153,14 @@ def test_progress_is_said_when_it_changes_and_every_ten_seconds() -> None:
     said: list[str] = []
     clock = Clock()
     progress = Progress(said.append, clock, clock)
-    for now, seen in [(0, job("queued")), (3, job("queued")), (4, job("running", "intake")), (13.9, None), (14, None), (15, None)]:
+    for now, seen in [
+        (0, job("queued")),
+        (3, job("queued")),
+        (4, job("running", "intake")),
+        (13.9, None),
+        (14, None),
+        (15, None),
+    ]:
         clock.now = now
         progress.saw(seen) if seen else progress.tick()
     assert said == ["queued — waiting for worker [0s]", "intake [4s]", "intake [14s]"]
@@ -160,12 +169,27 @@ def test_progress_is_said_when_it_changes_and_every_ten_seconds() -> None:
 def test_a_long_held_answer_does_not_silence_the_progress(capsys: pytest.CaptureFixture[str]) -> None:
     clock = Clock()
     poll(clock, Server(clock, *[job("running", "intake")] * 3, job("succeeded"), held_s=20))
-    assert capsys.readouterr().err.splitlines() == ["intake [20s]", "intake [40s]", "intake [1m00s]", "succeeded [1m00s]"]
+    assert capsys.readouterr().err.splitlines() == [
+        "intake [20s]",
+        "intake [40s]",
+        "intake [1m00s]",
+        "succeeded [1m00s]",
+    ]
 
 
 def test_an_unknown_status_and_phase_are_warned_of_once(capsys: pytest.CaptureFixture[str]) -> None:
     clock = Clock()
-    poll(clock, Server(clock, job("paused"), job("paused"), job("running", "dreaming"), job("running", "dreaming"), job("succeeded")))
+    poll(
+        clock,
+        Server(
+            clock,
+            job("paused"),
+            job("paused"),
+            job("running", "dreaming"),
+            job("running", "dreaming"),
+            job("succeeded"),
+        ),
+    )
     err = capsys.readouterr().err
     assert err.count("unknown status 'paused'") == 1 and err.count("unknown phase 'dreaming'") == 1
 

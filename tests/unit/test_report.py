@@ -48,9 +48,18 @@ def test_an_install_is_one_line_and_one_more_a_model() -> None:
         ([], "ROI: no ROI data"),
         (None, "ROI: no ROI data"),
         ("x", "ROI: no ROI data"),
-        ([{"performance_increase": "+3%", "token_savings": "5%", "model": "m"}], "ROI: +3% performance, 5% token savings, model=m"),
-        ([{"performance_increase": "0%", "token_savings": "0%", "model": "m"}], "ROI: +0% performance, 0% token savings, model=m"),
-        ([{"performance_increase": 6, "token_savings": -1.5, "model": "m"}], "ROI: +6% performance, -1.5% token savings, model=m"),
+        (
+            [{"performance_increase": "+3%", "token_savings": "5%", "model": "m"}],
+            "ROI: +3% performance, 5% token savings, model=m",
+        ),
+        (
+            [{"performance_increase": "0%", "token_savings": "0%", "model": "m"}],
+            "ROI: +0% performance, 0% token savings, model=m",
+        ),
+        (
+            [{"performance_increase": 6, "token_savings": -1.5, "model": "m"}],
+            "ROI: +6% performance, -1.5% token savings, model=m",
+        ),
         ([{"model": "m"}], "ROI: n/a performance, n/a token savings, model=m"),
     ],
 )
@@ -59,7 +68,9 @@ def test_both_figures_always_stand_in_a_roi_line(roi: Any, line: str) -> None:
 
 
 def test_a_backup_and_a_shadowing_copy_are_named_with_the_commands_that_help() -> None:
-    lines = report.text(installed(backup_path="/d/x backup/demo", active=False, shadowed_by="/h/.claude/skills/demo/SKILL.md"))
+    lines = report.text(
+        installed(backup_path="/d/x backup/demo", active=False, shadowed_by="/h/.claude/skills/demo/SKILL.md")
+    )
     assert "Replaced copy kept in /d/x backup/demo" in lines
     assert "install.sh --undo '/d/x backup/demo'" in lines
     assert "Claude Code will load /h/.claude/skills/demo/SKILL.md instead" in lines
@@ -102,13 +113,16 @@ def test_a_terminal_job_with_odd_types_is_still_told() -> None:
 
 def test_no_terminal_obeys_what_a_server_wrote() -> None:
     text = report.text(terminal(reason="\x1b[2J\x1b]0;x\x07evil\u202e", **{"a\x1bb": "\x9b1m\nc"}))
-    assert not any(ord(char) < 32 and char != "\n" or char in "\x7f\x9b\u202e" for char in text)
+    assert not any((ord(char) < 32 and char != "\n") or char in "\x7f\x9b\u202e" for char in text)
 
 
 @pytest.mark.parametrize(
     ("envelope", "sentence"),
     [
-        ({"conflict": {"existing_job_id": JOB, "content_hash": "0"}}, f"This content was submitted before, as job {JOB}."),
+        (
+            {"conflict": {"existing_job_id": JOB, "content_hash": "0"}},
+            f"This content was submitted before, as job {JOB}.",
+        ),
         ({"timeout": {"job_id": JOB, "elapsed_s": 12.0}}, f"Job {JOB} had not ended after 12.0 s; it goes on."),
         ({"interrupted": {"job_id": JOB, "elapsed_s": 1}}, f"Interrupted; job {JOB} goes on."),
         ({"error": {"code": "network_failure", "message": "No.", "job_id": JOB}}, "No. [network_failure]"),
@@ -139,11 +153,21 @@ def test_an_interruption_before_any_job_says_that_nothing_changed() -> None:
         ({"cached": []}, "Nothing is cached for this skill."),
         ({"cached": [{"job_id": JOB, "completed_at": "T", "roi": ROI}]}, f"{JOB}  T"),
         ({"backups": []}, "There are no backups."),
-        ({"backups": [{"backup_path": "/b", "skill_name": "d", "origin": "/o", "created_at": "T", "reason": "install"}]}, "T  install  /o"),
+        (
+            {
+                "backups": [
+                    {"backup_path": "/b", "skill_name": "d", "origin": "/o", "created_at": "T", "reason": "install"}
+                ]
+            },
+            "T  install  /o",
+        ),
         ({"removed": "/x", "backup_path": "/b"}, "Removed /x; a copy is in /b"),
         ({"restored": "/x"}, "Restored /x."),
         ({"authenticated": True, "server_url": "https://x"}, "https://x accepts the key."),
-        ({**installed(installed=False), "needs_install_location": True, "job_id": JOB, "staging_dir": "/s"}, "Succeeded: an enhanced version is ready to install."),
+        (
+            {**installed(installed=False), "needs_install_location": True, "job_id": JOB, "staging_dir": "/s"},
+            "Succeeded: an enhanced version is ready to install.",
+        ),
     ],
 )
 def test_every_other_shape_has_words_too(envelope: dict[str, Any], first: str) -> None:

@@ -64,7 +64,7 @@ def test_what_is_written_is_read_back_or_refused(tmp_path_factory: pytest.TempPa
     try:
         settings.write_env_file(path, {"KEY": value})
     except MegaCodeError as error:
-        assert error.code == "invalid_arguments" and "'" in value and '"' in value or value != value.strip()
+        assert (error.code == "invalid_arguments" and "'" in value and '"' in value) or value != value.strip()
     else:
         assert settings.read_env_file(path) == {"KEY": value}
 
@@ -115,7 +115,10 @@ def test_a_stale_pid_file_decides_over_whoever_has_the_port_now(data: DataDir) -
         assert settings.load(env(data)).server_url is None
 
 
-@pytest.mark.parametrize("content", ["", "[]", "{}", '{"server_url": 1, "api_key": "x"}', '{"server_url": "http://evil.example", "api_key": "k"}'])
+@pytest.mark.parametrize(
+    "content",
+    ["", "[]", "{}", '{"server_url": 1, "api_key": "x"}', '{"server_url": "http://evil.example", "api_key": "k"}'],
+)
 def test_a_client_json_that_makes_no_sense_is_no_gateway(data: DataDir, content: str) -> None:
     data.gateway.mkdir()
     data.client_json.write_text(content)
@@ -138,14 +141,37 @@ def test_https_anywhere_and_http_on_this_machine_are_fine(url: str, clean: str) 
     assert settings.check_server_url(url) == clean
 
 
-@pytest.mark.parametrize("url", ["http://x.example", "http://10.0.0.1", "http://127.0.0.1.evil.example", "http://localhost.evil.example", "http://2130706433"])
+@pytest.mark.parametrize(
+    "url",
+    [
+        "http://x.example",
+        "http://10.0.0.1",
+        "http://127.0.0.1.evil.example",
+        "http://localhost.evil.example",
+        "http://2130706433",
+    ],
+)
 def test_plain_http_to_another_machine_is_refused(url: str) -> None:
     with pytest.raises(MegaCodeError) as caught:
         settings.check_server_url(url)
     assert (caught.value.code, caught.value.exit_status) == ("insecure_server_url", 4)
 
 
-@pytest.mark.parametrize("url", ["", "x", "ftp://x.example", "https://", "https://u:p@x.example", "https://x.example?q", "https://x .example", "https://x.example:port", "https://[::1", "https://x\\y.example"])
+@pytest.mark.parametrize(
+    "url",
+    [
+        "",
+        "x",
+        "ftp://x.example",
+        "https://",
+        "https://u:p@x.example",
+        "https://x.example?q",
+        "https://x .example",
+        "https://x.example:port",
+        "https://[::1",
+        "https://x\\y.example",
+    ],
+)
 def test_what_is_no_server_url_is_refused(url: str) -> None:
     with pytest.raises(MegaCodeError) as caught:
         settings.check_server_url(url)

@@ -115,7 +115,9 @@ class Gateway:
         """The result of a terminal job, unknown keys included."""
         return self._call("GET", f"/skill-enhance/jobs/{check_job_id(job_id)}/result")
 
-    def _call(self, method: str, path: str, headers: Optional[dict[str, str]] = None, data: Optional[bytes] = None) -> Json:
+    def _call(
+        self, method: str, path: str, headers: Optional[dict[str, str]] = None, data: Optional[bytes] = None
+    ) -> Json:
         for tries in range(1, transport.ATTEMPTS + 1):
             # Two things urllib3's Retry cannot see: what the body of a 429 says, and a body that breaks off.
             try:
@@ -151,7 +153,9 @@ class Gateway:
         except transport.TooLarge:
             raise MegaCodeError("invalid_response", "The server's answer is over 16 MiB.") from None
         except transport.BadEncoding:
-            raise MegaCodeError("invalid_response", "The server's answer is encoded in a way nobody asked for.") from None
+            raise MegaCodeError(
+                "invalid_response", "The server's answer is encoded in a way nobody asked for."
+            ) from None
         except transport.Dropped as error:
             raise _Broken(transport.failure(error)) from None
         except (RequestException, transport.Stalled) as error:
@@ -163,7 +167,9 @@ class Gateway:
         if response.status < 300:
             return parse_object(response.body)
         if response.status < 400:
-            raise MegaCodeError("invalid_response", "The server redirects; set MEGA_CODE_SERVER_URL to the final address.")
+            raise MegaCodeError(
+                "invalid_response", "The server redirects; set MEGA_CODE_SERVER_URL to the final address."
+            )
         if response.status in (401, 403):
             raise MegaCodeError("auth_failure", f"The server does not accept the API key ({response.status}).")
         if response.status >= 500:
@@ -181,7 +187,9 @@ class Gateway:
         if not (isinstance(code, str) and _CODE.fullmatch(code)):
             code = f"http_{response.status}"
         message = error.get("message")
-        text = plain(message)[:500] if isinstance(message, str) and message else f"The server answered {response.status}."
+        text = (
+            plain(message)[:500] if isinstance(message, str) and message else f"The server answered {response.status}."
+        )
         details = error.get("details")
         existing = details.get("existing_job_id") if isinstance(details, dict) else None
         return MegaCodeError(code, text, **({"existing_job_id": existing} if is_job_id(existing) else {}))

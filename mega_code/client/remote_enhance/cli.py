@@ -47,7 +47,9 @@ def parser() -> Parser:
     own.add_argument("--skill-name", metavar="NAME", help="the skill")
     own.add_argument("--skill-dir", metavar="DIR", help="a skill folder that lies in neither scope")
     own.add_argument("--install-location", choices=SCOPES, help="where to install")
-    own.add_argument("--allow-secret", metavar="RELPATH", action="append", default=[], help="pack this file all the same")
+    own.add_argument(
+        "--allow-secret", metavar="RELPATH", action="append", default=[], help="pack this file all the same"
+    )
     own.add_argument("--project-dir", metavar="DIR", help="the project (default: CLAUDE_PROJECT_DIR, else here)")
     own.add_argument(
         "--poll-timeout",
@@ -96,7 +98,9 @@ def _dispatch(arguments: argparse.Namespace, run: modes.Run) -> Envelope:
         check_job_id(arguments.install_existing)
         name, scope = _name(arguments), arguments.install_location
         if scope is None:
-            raise MegaCodeError("missing_install_location", "Say where to install: --install-location project or global.")
+            raise MegaCodeError(
+                "missing_install_location", "Say where to install: --install-location project or global."
+            )
         return run.install(arguments.install_existing, name, scope, _project(arguments, run))
     if arguments.cleanup_original is not None:
         return modes.clean_up(run, arguments.cleanup_original, _project(arguments, run))

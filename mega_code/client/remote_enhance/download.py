@@ -12,7 +12,7 @@ from requests import RequestException
 
 from mega_code.client.console import say, warn
 from mega_code.client.remote_enhance import manifest, staging, transport
-from mega_code.client.remote_enhance.manifest import Caps, File, Source
+from mega_code.client.remote_enhance.manifest import CAPS, Caps, File, Source
 from mega_code.errors import MegaCodeError
 from mega_code.files import flush_folder
 from mega_code.skill import SKILL_MD, check_enhanced, parse_frontmatter
@@ -21,7 +21,7 @@ WORKERS = 8
 RETRIED = (429, 502, 503, 504)
 
 
-def fetch(files: Sequence[File], source: Source, target: Path, rejected: Path, caps: Caps = Caps()) -> None:
+def fetch(files: Sequence[File], source: Source, target: Path, rejected: Path, caps: Caps = CAPS) -> None:
     """Download `files` and make them the staging dir `target` in one rename.
 
     A bundle that breaks the frontmatter contract becomes `rejected` instead. Raises MegaCodeError: `invalid_path`,

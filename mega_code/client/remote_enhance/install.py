@@ -95,7 +95,9 @@ def clean_up(path: str, project: Path, data: DataDir) -> tuple[Path, Path]:
         resolved = resolved.parent
     roots = [Path(os.path.realpath(skills_root(scope, project))) for scope in ("global", "project")]
     if not any(root in resolved.parents for root in roots):
-        raise MegaCodeError("cleanup_unsafe_path", f"{path!r} does not lie inside a skills folder; nothing was removed.")
+        raise MegaCodeError(
+            "cleanup_unsafe_path", f"{path!r} does not lie inside a skills folder; nothing was removed."
+        )
     if not os.path.lexists(resolved):
         raise MegaCodeError("cleanup_path_missing", f"There is nothing at {path!r}.")
     if not resolved.is_dir():

@@ -28,6 +28,9 @@ class Caps(NamedTuple):
     files: int = 2000
 
 
+CAPS = Caps()
+
+
 class File(NamedTuple):
     """One file of a result. `size` and `sha256` are None where the gateway does not say; `mode` likewise."""
 
@@ -45,7 +48,7 @@ class Source(NamedTuple):
     host_suffixes: Sequence[str]
 
 
-def read(result: dict[str, Any], caps: Caps = Caps()) -> list[File]:
+def read(result: dict[str, Any], caps: Caps = CAPS) -> list[File]:
     """The files of a result body, in its order; their URLs are not judged yet.
 
     Raises MegaCodeError: `missing_artifact`, `missing_skill_md`, `invalid_response` (wrong types), `invalid_path`

@@ -167,7 +167,9 @@ class Run:
             result = self._recover_cache(job_id, result)
         if not records.is_enhanced(result):
             raise MegaCodeError(
-                "missing_artifact", f"Job {job_id} ended {result.get('status')}, with nothing to install.", job_id=job_id
+                "missing_artifact",
+                f"Job {job_id} ended {result.get('status')}, with nothing to install.",
+                job_id=job_id,
             )
         files = manifest.read(result)
         done = install.install(self.data.staging(job_id), files, name, scope, project, self.data)
@@ -252,10 +254,14 @@ def restore(run: Run, backup_dir: str, name: Optional[str]) -> Envelope:
 
     if backup_dir == "latest":
         if not name:
-            raise MegaCodeError("missing_skill_name", "Name the skill whose install is to be undone: --skill-name NAME.")
+            raise MegaCodeError(
+                "missing_skill_name", "Name the skill whose install is to be undone: --skill-name NAME."
+            )
         kept = [entry for entry in backups.listing(run.data, name) if entry["reason"] == "install"]
         if not kept:
-            raise MegaCodeError("invalid_path", f"No install of {name!r} replaced anything; there is no backup to restore.")
+            raise MegaCodeError(
+                "invalid_path", f"No install of {name!r} replaced anything; there is no backup to restore."
+            )
         backup = kept[0]
     else:
         backup = backups.find(backup_dir, run.data)

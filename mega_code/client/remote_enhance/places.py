@@ -40,9 +40,7 @@ class Put(NamedTuple):
     backup_path: Optional[Path]
 
 
-def put(
-    place: Path, fill: Callable[[Path], None], reason: str, data: DataDir, swap: Exchange = exchange
-) -> Put:
+def put(place: Path, fill: Callable[[Path], None], reason: str, data: DataDir, swap: Exchange = exchange) -> Put:
     """Let `fill` build the new content at the path it is given, flush it, and swap it into `place`.
 
     What stood at `place` (a folder, a file, or a link, which is not followed) becomes a backup. Two puts below one
@@ -173,8 +171,8 @@ def _leftovers(folder: Path) -> list[tuple[Path, str, str, str]]:
         names = os.listdir(folder)
     except OSError:
         return []
-    matches = [(name, _SIBLING.fullmatch(name)) for name in names]
-    found = [(folder / name, *match.group(1, 2, 3)) for name, match in matches if match]
+    matches = [_SIBLING.fullmatch(name) for name in names]
+    found = [(folder / match[0], match[1], match[2], match[3]) for match in matches if match]
     return sorted(found, key=lambda entry: (("junk", "new", "old", "ready").index(entry[2]), entry[0]))
 
 

@@ -48,9 +48,7 @@ def describe(job: dict[str, Any]) -> str:
 class Progress:
     """Prints the lines. `wall` gives seconds since the epoch (a job's age), `clock` monotonic seconds."""
 
-    def __init__(
-        self, say: Callable[[str], object], clock: Callable[[], float], wall: Callable[[], float]
-    ) -> None:
+    def __init__(self, say: Callable[[str], object], clock: Callable[[], float], wall: Callable[[], float]) -> None:
         self._say, self._clock, self._wall = say, clock, wall
         self._started = wall()
         self._created: Optional[float] = None

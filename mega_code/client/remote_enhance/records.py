@@ -64,7 +64,12 @@ def cached(data: DataDir, skill_name: str) -> list[Json]:
     for path in data.enhancements.glob("*.result.json"):
         job_id = path.name[: -len(".result.json")]
         result = read_result(data, job_id) if is_job_id(job_id) else None
-        if result and result.get("skill_name") == skill_name and is_enhanced(result) and _is_staged(data, job_id, result):
+        if (
+            result
+            and result.get("skill_name") == skill_name
+            and is_enhanced(result)
+            and _is_staged(data, job_id, result)
+        ):
             roi = result.get("roi")
             entry = {
                 "job_id": job_id,

@@ -116,10 +116,11 @@ def jittered(seconds: float) -> float:
 class ImpatientBackoff(Backoff):
     """As Backoff, but silence ends it: whoever serves files and says nothing for a whole timeout has failed."""
 
-    def increment(self, method: Any = None, url: Any = None, response: Any = None, error: Any = None, **more: Any) -> Any:
+    def increment(self, *positional: Any, **named: Any) -> Any:
+        error = named.get("error")
         if isinstance(error, ReadTimeoutError):
             raise error
-        return super().increment(method, url, response=response, error=error, **more)
+        return super().increment(*positional, **named)
 
 
 def retries(statuses: tuple[int, ...], timed_out: bool = True) -> Retry:
@@ -174,9 +175,7 @@ class Transport:
 
 
 class _Exchange:
-    def __init__(
-        self, transport: Transport, request: requests.PreparedRequest, cap: int, sink: Optional[Sink]
-    ) -> None:
+    def __init__(self, transport: Transport, request: requests.PreparedRequest, cap: int, sink: Optional[Sink]) -> None:
         self.transport, self.request, self.cap, self.sink = transport, request, cap, sink
         self.body = bytearray()
         self.taken = 0
