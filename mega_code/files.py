@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import json
 import os
-import tempfile
 from typing import Any, Optional, Union
 
 PathLike = Union[str, "os.PathLike[str]"]
@@ -17,7 +16,8 @@ def write_atomic(path: PathLike, data: bytes, mode: int = 0o600) -> None:
     The rename replaces a link of that name and never follows it. Raises OSError; then nothing is left behind.
     """
     folder, name = os.path.split(os.path.abspath(path))
-    descriptor, sibling = tempfile.mkstemp(prefix=f".{name[:100]}.", suffix=".tmp", dir=folder)
+    sibling = os.path.join(folder, f".{name[:100]}.{os.urandom(8).hex()}.tmp")
+    descriptor = os.open(sibling, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
     try:
         with os.fdopen(descriptor, "wb") as stream:
             os.fchmod(stream.fileno(), mode)

@@ -6,7 +6,6 @@ import fcntl
 import ipaddress
 import os
 import re
-import socket
 from collections.abc import Mapping
 from pathlib import Path
 from typing import NamedTuple, Optional
@@ -131,6 +130,8 @@ def _locked(path: Path) -> Optional[bool]:
 
 def _answers(url: str) -> bool:
     """Whether something on this machine listens at `url`."""
+    import socket
+
     try:
         parts = urlsplit(url)
         host, port = parts.hostname or "", parts.port or 80

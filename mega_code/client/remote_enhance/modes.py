@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import tempfile
 import time
 from collections.abc import Sequence
 from pathlib import Path
@@ -57,6 +56,8 @@ class Run:
         return {"submitted": submitted}
 
     def _pack(self, skill: Skill, allow_secret: Sequence[str]) -> tuple[Bundle, bytes]:
+        import tempfile
+
         from mega_code import bundle as bundles
 
         try:
