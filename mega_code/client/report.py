@@ -58,6 +58,12 @@ def _installed(envelope: Envelope) -> list[str]:
             f"Warning: Claude Code will load {_line(winner)} instead; a global skill wins over a project's.",
             f"To remove the global copy (it is backed up): {_module('--cleanup-original', winner)}",
         ]
+    elif envelope.get("other_copy"):
+        other = str(envelope["other_copy"])
+        lines += [
+            f"Claude Code will load this copy, and not the project's at {_line(other)}.",
+            f"To remove the project's (it is backed up): {command('install.sh', '--cleanup-original', other)}",
+        ]
     return lines
 
 
@@ -224,7 +230,7 @@ def headline(envelope: Envelope) -> list[str]:
 HEADLINES = {
     **{key.upper(): key for key in ("job_id", "skill_name", "status", "artifact_kind", "content_hash", "staging_dir")},
     **{key.upper(): key for key in ("original_path", "original_scope", "installed_path", "scope", "backup_path")},
-    **{key.upper(): key for key in ("active", "shadowed_by", "elapsed_s", "removed", "restored")},
+    **{key.upper(): key for key in ("active", "shadowed_by", "other_copy", "elapsed_s", "removed", "restored")},
     "EXISTING_JOB_ID": "existing_job_id",
 }
 

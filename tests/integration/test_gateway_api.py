@@ -11,7 +11,6 @@ from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any, Callable, Optional
-from uuid import uuid4
 
 import pytest
 import requests
@@ -31,6 +30,7 @@ from mega_code.gateway.server import Gateway
 from mega_code.settings import API_BASE
 
 UUID = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")
+NOBODY = "00000000-0000-4000-8000-000000000000"  # an id of no job
 ISO = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ")
 
 
@@ -87,9 +87,9 @@ AUTHORIZATIONS: dict[str, Optional[str]] = {
         ("GET", "/profile"),
         ("POST", "/skill-enhance/uploads"),
         ("POST", "/skill-enhance/uploads/prebuilt"),
-        ("GET", f"/skill-enhance/jobs/{uuid4()}"),
-        ("GET", f"/skill-enhance/jobs/{uuid4()}/result"),
-        ("POST", f"/skill-enhance/jobs/{uuid4()}/cancel"),
+        ("GET", f"/skill-enhance/jobs/{NOBODY}"),
+        ("GET", f"/skill-enhance/jobs/{NOBODY}/result"),
+        ("POST", f"/skill-enhance/jobs/{NOBODY}/cancel"),
     ],
 )
 def test_every_call_needs_a_known_key(gateway: Gateway, method: str, path: str, value: Optional[str]) -> None:
@@ -109,7 +109,7 @@ def test_the_scheme_is_written_in_any_case_and_keys_are_not_kept(gateway: Gatewa
 
 
 def test_an_upload_is_answered_with_all_its_figures(alice: Client, gateway: Gateway) -> None:
-    archive = skill_zip(notes=b"abc")
+    archive = skill_zip(files={"notes": b"abc"})
     answer = alice.upload(archive, "my-skill")
     body = answer.json()
     assert answer.status_code == 201
@@ -148,7 +148,7 @@ def test_a_job_has_exactly_the_contracted_keys(alice: Client, held: Evaluator) -
     assert ISO.fullmatch(working["phase_started_at"])
 
 
-IDS = {"random": str(uuid4()), "not-a-uuid": "42", "dots": "..", "long": "a" * 3000, "nul": "%00", "utf8": "%ff%fe"}
+IDS = {"random": NOBODY, "not-a-uuid": "42", "dots": "..", "long": "a" * 3000, "nul": "%00", "utf8": "%ff%fe"}
 
 
 @pytest.mark.parametrize("job_id", IDS.values(), ids=IDS.keys())
@@ -184,7 +184,7 @@ UNKNOWN = [
     ("DELETE", "/profile", 405, "method_not_allowed"),
     ("POST", "/profile", 405, "method_not_allowed"),
     ("GET", "/skill-enhance/uploads", 405, "method_not_allowed"),
-    ("PUT", f"/skill-enhance/jobs/{uuid4()}", 405, "method_not_allowed"),
+    ("PUT", f"/skill-enhance/jobs/{NOBODY}", 405, "method_not_allowed"),
     ("BREW", "/profile", 405, "method_not_allowed"),
 ]
 
@@ -207,7 +207,7 @@ def test_a_fault_of_our_own_is_a_500_without_a_traceback_and_the_log_has_it(
 
 
 def nested(name: str) -> bytes:
-    return skill_zip(**{f"{name}__SKILL.md": SKILL.encode()})
+    return skill_zip(files={f"{name}/SKILL.md": SKILL.encode()})
 
 
 def links() -> bytes:
@@ -255,9 +255,13 @@ REFUSED: dict[str, tuple[int, str, Callable[[Client], requests.Response]]] = {
         ),
     ),
     "empty": (400, "empty_archive", lambda c: c.upload(b"PK\5\6" + b"\0" * 18)),
-    "traversal": (400, "path_traversal", lambda c: c.upload(skill_zip(**{"..__x": b""}))),
-    "bomb": (400, "size_exceeded", lambda c: c.upload(skill_zip(**{f"z{n}": b"\0" * (21 * MIB) for n in range(5)}))),
-    "over 2000 files": (400, "size_exceeded", lambda c: c.upload(skill_zip(**{f"f{n}": b"" for n in range(2000)}))),
+    "traversal": (400, "path_traversal", lambda c: c.upload(skill_zip(files={"../x": b""}))),
+    "bomb": (
+        400,
+        "size_exceeded",
+        lambda c: c.upload(skill_zip(files={f"z{n}": b"\0" * (21 * MIB) for n in range(5)})),
+    ),
+    "over 2000 files": (400, "size_exceeded", lambda c: c.upload(skill_zip(files={f"f{n}": b"" for n in range(2000)}))),
     "no SKILL.md": (400, "missing_skill_md", lambda c: c.upload(only("OTHER.md"))),
     "SKILL.md below": (400, "skill_md_not_at_root", lambda c: c.upload(deep())),
     "two SKILL.md": (400, "nested_package_not_supported", lambda c: c.upload(nested("other"))),
@@ -321,14 +325,14 @@ REFUSED: dict[str, tuple[int, str, Callable[[Client], requests.Response]]] = {
     "forged artifact URL": (
         403,
         "invalid_signature",
-        lambda c: c.call("GET", f"/artifacts/{uuid4()}/SKILL.md?expires=99999999999&signature={'0' * 64}"),
+        lambda c: c.call("GET", f"/artifacts/{NOBODY}/SKILL.md?expires=99999999999&signature={'0' * 64}"),
     ),
     "odd artifact URL": (
         403,
         "invalid_signature",
-        lambda c: c.call("GET", f"/artifacts/{uuid4()}/%ff%00?expires=%ff&signature=%ff&expires=\u0661"),
+        lambda c: c.call("GET", f"/artifacts/{NOBODY}/%ff%00?expires=%ff&signature=%ff&expires=\u0661"),
     ),
-    "artifact without a signature": (403, "invalid_signature", lambda c: c.call("GET", f"/artifacts/{uuid4()}/x")),
+    "artifact without a signature": (403, "invalid_signature", lambda c: c.call("GET", f"/artifacts/{NOBODY}/x")),
 }
 
 
@@ -537,7 +541,7 @@ def test_a_job_cancelled_after_its_last_step_ends_cancelled_and_publishes_nothin
 
 
 def test_a_prebuilt_bundle_is_stored_under_its_prefix(alice: Client, gateway: Gateway) -> None:
-    archive = skill_zip(scripts__run=b"#!/bin/sh\n")
+    archive = skill_zip(files={"scripts/run": b"#!/bin/sh\n"})
     answer = alice.prebuilt(archive, "my-skill", "key-1")
     body = answer.json()
     files = {"SKILL.md": (SKILL.encode(), "0644"), "scripts/run": (b"#!/bin/sh\n", "0755")}
@@ -577,7 +581,7 @@ def test_everything_on_disk_is_its_owners_alone(tmp_path: Path) -> None:
     with running(data) as gateway:
         alice = client_of(gateway)
         alice.prebuilt(skill_zip())
-        alice.until_status(alice.submit(skill_zip(deep__deeper__run=b"#!/bin/sh\n")), "succeeded")
+        alice.until_status(alice.submit(skill_zip(files={"deep/deeper/run": b"#!/bin/sh\n"})), "succeeded")
         paths = list((data / "gateway").glob("gateway.sqlite3*"))
         assert len(paths) == 3
         modes: dict[Any, int] = {path: stat.S_IMODE(path.stat().st_mode) for path in paths}

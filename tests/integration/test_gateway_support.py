@@ -12,7 +12,7 @@ import sys
 import threading
 import time
 import zipfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from datetime import datetime
 from pathlib import Path
@@ -60,13 +60,14 @@ class Evaluator:
     def __call__(self, skill_dir: Path, skill_id: str, progress: Any, now: datetime) -> Outcome:
         self.seen.append((skill_dir, skill_id, now))
         self.started.set()
-        for step in (
+        steps: tuple[Callable[[], object], ...] = (
             lambda: progress.phase("evaluation_setup"),
             lambda: progress.phase("iterating"),
             lambda: progress.iteration(1, 2),
             lambda: progress.iteration(2, 2),
             lambda: progress.phase("publishing"),
-        ):
+        )
+        for step in steps:
             assert self.steps.acquire(timeout=60)
             step()
         assert self.steps.acquire(timeout=60)
@@ -78,12 +79,12 @@ class Evaluator:
             self.steps.release()
 
 
-def skill_zip(text: str = SKILL, **more: bytes) -> bytes:
-    """A skill's archive; further files by name, a `__` in it standing for a slash; `run` in a name means executable."""
+def skill_zip(text: str = SKILL, files: Optional[Mapping[str, bytes]] = None) -> bytes:
+    """A skill's archive with further files; `run` in a name means executable."""
     out = io.BytesIO()
     with zipfile.ZipFile(out, "w", zipfile.ZIP_DEFLATED) as archive:
-        for name, content in {"SKILL.md": text.encode(), **more}.items():
-            info = zipfile.ZipInfo(name.replace("__", "/"), (1980, 1, 1, 0, 0, 0))
+        for name, content in {"SKILL.md": text.encode(), **(files or {})}.items():
+            info = zipfile.ZipInfo(name, (1980, 1, 1, 0, 0, 0))
             info.create_system, info.compress_type = 3, zipfile.ZIP_DEFLATED
             info.external_attr = (0o100755 if "run" in name else 0o100644) << 16
             archive.writestr(info, content)
@@ -206,6 +207,7 @@ class Served:
                 pass_fds=(writer,),
                 stdin=subprocess.DEVNULL,
                 stderr=log,
+                start_new_session=True,
             )
         os.close(writer)
         with os.fdopen(reader, "rb") as stream:
@@ -237,6 +239,9 @@ def main() -> None:
         progress.phase("evaluation_setup")
         with open(began, "a") as stream:
             stream.write(f"{skill_id}\n")
+        if os.environ.get("HELPER"):
+            helper = subprocess.Popen(["sleep", "600"])
+            Path(os.environ["HELPER"]).write_text(str(helper.pid))
         while not go.exists():
             time.sleep(0.01)
             if os.environ.get("DEAF") is None:

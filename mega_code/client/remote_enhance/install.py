@@ -17,10 +17,15 @@ from mega_code.skill import SKILL_MD, parse_frontmatter
 
 
 class Installed(NamedTuple):
-    """Where the skill stands now; `shadowed_by` is the SKILL.md that Claude Code loads instead, if any."""
+    """Where the skill stands now.
+
+    `other_copy` is the SKILL.md of the same skill in the other scope, `shadowed_by` that one if Claude Code loads it
+    instead; None where there is none.
+    """
 
     path: Path
     backup_path: Optional[Path]
+    other_copy: Optional[Path]
     shadowed_by: Optional[Path]
 
 
@@ -36,14 +41,15 @@ def install(staged: Path, files: Sequence[File], name: str, scope: str, project:
         done = places.put(place, lambda folder: _copy(staged, folder, files), "install", data)
     except OSError as error:
         raise MegaCodeError("install_failed", f"{str(place)!r} could not be replaced: {error}.") from None
-    return Installed(done.path, done.backup_path, shadow(name, scope, project))
+    other = other_copy(name, scope, project)
+    # Claude Code ranks global above project.
+    return Installed(done.path, done.backup_path, other, other if scope == "project" else None)
 
 
-def shadow(name: str, scope: str, project: Path) -> Optional[Path]:
-    """The SKILL.md that wins over the copy in `scope`: Claude Code ranks global above project."""
-    winner = skills_root("global", project) / name / SKILL_MD
-    same = winner.parent.resolve() == (skills_root(scope, project) / name).resolve()
-    return winner if scope == "project" and winner.is_file() and not same else None
+def other_copy(name: str, scope: str, project: Path) -> Optional[Path]:
+    """The SKILL.md of the same name in the other scope; None where both scopes are one folder."""
+    here, there = (skills_root(root, project) / name for root in (scope, "project" if scope == "global" else "global"))
+    return there / SKILL_MD if (there / SKILL_MD).is_file() and there.resolve() != here.resolve() else None
 
 
 def _copy(staged: Path, folder: Path, files: Sequence[File]) -> None:

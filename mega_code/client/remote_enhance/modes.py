@@ -184,6 +184,7 @@ class Run:
             "backup_path": str(done.backup_path) if done.backup_path else None,
             "active": done.shadowed_by is None,
             "shadowed_by": str(done.shadowed_by) if done.shadowed_by else None,
+            "other_copy": str(done.other_copy) if done.other_copy else None,
             "job_id": job_id,
             "skill_name": name,
             "scope": scope,

@@ -1,0 +1,60 @@
+"""What an enhancement hands back, and how it tells of its progress."""
+
+from __future__ import annotations
+
+from typing import Any, NamedTuple, Optional, Protocol
+
+JSON = dict[str, Any]
+
+
+class Progress(Protocol):
+    """Told where a job stands. Both may raise, when the job is cancelled or no longer ours: nothing catches it."""
+
+    def phase(self, name: str) -> None:
+        """The job enters `intake`, `evaluation_setup`, `iterating` or `publishing`."""
+
+    def iteration(self, current: int, total: int) -> None:
+        """Proposal `current` of `total` is under way, from 1; `total` may grow."""
+
+
+class Outcome(NamedTuple):
+    """The result of one enhancement. Everything but `files` can be written as JSON.
+
+    `status` is `succeeded`, `rejected` or `invariant_violation`; `artifact_kind` is `enhanced`, `source` or `none`.
+    `files` are the new bytes of the files that changed or were added, by path; all others are published as they are.
+    `reason` is a sentence for a person. `evidence` is `{"findings": [{"file","line","text"}]}` or None. `roi`,
+    `evaluation`, `usage_snapshot` and `lineage` have the shapes of EVALUATION.md.
+    """
+
+    status: str
+    artifact_kind: str
+    files: dict[str, bytes]
+    roi: list[JSON]
+    reason: str
+    invariants: list[str]
+    evidence: Optional[JSON]
+    evaluation: JSON
+    usage_snapshot: JSON
+    lineage: list[JSON]
+
+
+def percent(value: float) -> str:
+    """A figure in whole per cents, without a plus sign: "6%", "-1%", "0%"."""
+    return f"{round(value) or 0}%"
+
+
+def roi_entry(model: str, points: float, saving: float, cases: int) -> JSON:
+    """One entry of `roi` for an evaluation that compares with the original and draws no sample.
+
+    `points` are percentage points of pass rate, `saving` per cents of tokens. Where nothing is drawn there is no
+    interval and no p-value.
+    """
+    figures = {"performance_increase": percent(points), "token_savings": percent(saving)}
+    against = {"vs_original": {**figures, "ci95": None, "p_value": None}}
+    return {"model": model, **figures, **against, "cases": cases, "repeats": 1, "compared_with": "original"}
+
+
+def usage(wall_s: float) -> JSON:
+    """A `usage_snapshot` in which no model was called; `wall_s` in seconds."""
+    none = {"calls": 0, "cached_calls": 0, "input_tokens": 0, "output_tokens": 0, "cost_usd": 0.0}
+    return {**none, "wall_s": round(wall_s, 3)}

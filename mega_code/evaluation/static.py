@@ -1,0 +1,164 @@
+"""The `static` model: checks and mechanical rewrites, no language model and no network."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import replace
+from datetime import datetime
+from pathlib import Path
+from typing import NamedTuple
+
+from mega_code.errors import MegaCodeError
+from mega_code.evaluation import checks, folder, scripts, spec, targets, text_checks
+from mega_code.evaluation.blocks import verbatim
+from mega_code.evaluation.checks import Report, evaluate
+from mega_code.evaluation.folder import Skill
+from mega_code.evaluation.frontmatter_checks import description
+from mega_code.evaluation.outcome import JSON, Outcome, Progress, roi_entry, usage
+from mega_code.evaluation.search import Best, search
+from mega_code.evaluation.stamp import stamp
+from mega_code.skill import SKILL_MD, check_enhanced
+
+MODEL = "static-checks"
+GROWTH = 2
+SHOWN_REASONS = 5
+ESTIMATOR = f"UTF-8 bytes of the description and the body, divided by {text_checks.BYTES_A_TOKEN}, rounded up"
+METHOD = "Fixed checks of the specification and of good practice; no language model read the skill."
+
+
+def enhance(skill_dir: Path, skill_id: str, progress: Progress, now: datetime) -> Outcome:
+    """Check the skill in `skill_dir`, mend what can be mended without a change of meaning, and say what came of it.
+
+    `skill_dir` is only read; its name does not matter. The same skill gives the same outcome, but for `wall_s` and
+    the `generated_at` that is `now`. Raises what `progress` raises, and OSError where the folder cannot be read.
+    """
+    started = time.monotonic()
+    progress.phase("intake")
+    try:
+        skill = folder.read(skill_dir, skill_id)
+        broken = spec.violations(skill)
+    except MegaCodeError as error:
+        broken = [error.message]
+    if broken:
+        return _rejected(broken, time.monotonic() - started)
+    progress.phase("evaluation_setup")
+    skill = replace(skill, parsed=scripts.inspect(skill_dir, skill.files))
+    original = evaluate(skill)
+    progress.phase("iterating")
+    best, lineage = search(skill, original, progress)
+    progress.phase("publishing")
+    job = _Job(skill, original, best, lineage)
+    outcome = _published(job, now) if best.kept else _unchanged(job)
+    return outcome._replace(usage_snapshot=usage(time.monotonic() - started))
+
+
+class _Job(NamedTuple):
+    skill: Skill
+    original: Report
+    best: Best
+    lineage: list[JSON]
+
+
+def _rejected(broken: list[str], wall_s: float) -> Outcome:
+    reason = "No rewrite may mend this: " + " ".join(broken)
+    return Outcome("rejected", "none", {}, [], reason, broken, None, {}, usage(wall_s), [])
+
+
+def _unchanged(job: _Job) -> Outcome:
+    evaluation = _evaluation({"original": job.original})
+    todo = _todo(job.original)
+    reason = f"Nothing can be mended by machine{todo}." if todo else "Every static check passes; nothing to mend."
+    return Outcome("succeeded", "source", {}, [], reason, [], _evidence(job.original), evaluation, {}, job.lineage)
+
+
+def _published(job: _Job, now: datetime) -> Outcome:
+    points = 100 * (job.best.report.pass_rate() - job.original.pass_rate())
+    saving = 100 * (1 - job.best.report.tokens / job.original.tokens)
+    roi = [roi_entry(MODEL, points, saving, len(job.best.report.cases()))]
+    final, report, broken = job.best.skill, job.best.report, []
+    try:
+        final = final.changed({SKILL_MD: stamp(final, roi, now, fresh="metadata" not in job.skill.frontmatter)})
+        check_enhanced(final.frontmatter)
+        report = evaluate(final)
+        broken = invariants(job.skill, final) + _lost(job.best.report, report)
+    except MegaCodeError as error:
+        broken = [error.message]
+    evaluation = _evaluation({"original": job.original, "candidate": report})
+    if broken:
+        reason = "The mended skill broke a rule that every enhanced skill keeps: " + " ".join(broken)
+        return Outcome("invariant_violation", "none", {}, [], reason, broken, None, evaluation, {}, job.lineage)
+    files = {path: text.encode() for path, text in final.texts.items() if text != job.skill.texts[path]}
+    done = ", ".join(dict.fromkeys(rewrite.text for rewrite in job.best.kept))
+    reason = f"Mended by machine: {done}{_todo(report)}."
+    return Outcome("succeeded", "enhanced", files, roi, reason, [], _evidence(report), evaluation, {}, job.lineage)
+
+
+def invariants(before: Skill, after: Skill) -> list[str]:
+    """A sentence for each rule of an enhanced skill that `after` breaks; empty when it may be published.
+
+    A link that led nowhere before is the author's to mend and breaks no rule; the stamp does not count as growth.
+    """
+    name = before.frontmatter.get("name", before.skill_id)
+    known = after.files | after.folders
+    size, limit = _size(after), GROWTH * _size(before)
+    gone = {broken.link.target for broken in targets.broken_links(after)}
+    gone -= {broken.link.target for broken in targets.broken_links(before)}
+    rules = (
+        (after.frontmatter.get("name") == name, "The name of the skill changed."),
+        (len(description(after)) <= spec.DESCRIPTION_CHARACTERS, "The description is too long."),
+        (not gone and targets.linked_files(after) <= known, f"A link leads nowhere: {', '.join(sorted(gone))[:200]}."),
+        (size <= limit, f"The texts grew from {limit // GROWTH} to {size} bytes."),
+        (_code(before) == _code(after), "A code block changed."),
+        (all(path == SKILL_MD or path.startswith(folder.REFERENCES) for path in after.texts), "Another file changed."),
+    )
+    return [sentence for kept, sentence in rules if not kept]
+
+
+def _size(skill: Skill) -> int:
+    return len(description(skill).encode()) + sum(len(page.body.encode()) for page in skill.pages())
+
+
+def _code(skill: Skill) -> list[tuple[tuple[str, ...], ...]]:
+    return [verbatim(page.document) for page in skill.pages()]
+
+
+def _lost(before: Report, after: Report) -> list[str]:
+    lost = [v for v in after.failed() if before.verdicts[v.expectation.id].passed is not False]
+    return [f"With the stamp this no longer holds: {verdict.expectation.text}." for verdict in lost]
+
+
+def _evidence(report: Report) -> dict[str, list[JSON]]:
+    verdicts = [verdict.as_json() for verdict in report.failed()]
+    return {"findings": [finding for verdict in verdicts for finding in verdict["evidence"]]}
+
+
+def _todo(report: Report) -> str:
+    """What a person would have to mend, as the end of a reason; empty if nothing."""
+    failed, parts = report.failed(), []
+    for verdict in failed[:SHOWN_REASONS]:
+        finding = verdict.findings[0]
+        more = len(verdict.findings) - 1
+        place = f"{finding.file}:{finding.line}" if finding.line else finding.file
+        parts.append(f"{place} {finding.text}" + (f" (and {more} more like it)" if more else ""))
+    if len(failed) > SHOWN_REASONS:
+        parts.append(f"{len(failed) - SHOWN_REASONS} more checks that the evaluation lists")
+    return f"; left for a person: {'; '.join(parts)}" if parts else ""
+
+
+def _evaluation(arms: dict[str, Report]) -> JSON:
+    """Per case and arm the score and the verdicts, with what they were measured by."""
+    found = {arm: report.cases() for arm, report in arms.items()}
+    cases = [
+        {
+            "case": case,
+            "arms": {
+                arm: {"score": round(checks.score(by[case]), 6), "verdicts": [v.as_json() for v in by[case]]}
+                for arm, by in found.items()
+                if case in by
+            },
+        }
+        for case in dict.fromkeys(case for by in found.values() for case in by)
+    ]
+    summary = {arm: {"pass_rate": round(r.pass_rate(), 6), "tokens": r.tokens} for arm, r in arms.items()}
+    head = {"model": MODEL, "method": METHOD, "token_estimator": ESTIMATOR, "compared_with": "original"}
+    return {**head, "arms": summary, "cases": cases}

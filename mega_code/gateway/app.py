@@ -1,0 +1,209 @@
+"""The API's routes: who asks, for what, and the answer. What happens behind them is elsewhere."""
+
+from __future__ import annotations
+
+import json
+import re
+from typing import IO, Any, Callable, Optional
+
+import bottle  # type: ignore[import-untyped,unused-ignore]
+
+from mega_code.gateway.api_error import ApiError, error_of_status
+from mega_code.gateway.artifacts import Signer
+from mega_code.gateway.auth import USER_ID, Keys
+from mega_code.gateway.config import Clock, Config
+from mega_code.gateway.folders import Folders
+from mega_code.gateway.jobs import Job, Jobs
+from mega_code.gateway.longpoll import LongPoll, wait_seconds
+from mega_code.gateway.uploads import Accepted, Uploads, check_idempotency_key
+from mega_code.paths import SKILL_NAME, is_job_id
+from mega_code.settings import API_BASE
+
+_HOST = re.compile(r"(?:[A-Za-z0-9.-]+|\[[0-9A-Fa-f:.]+\])(?::\d{1,5})?")
+_HEX = re.compile(r"[0-9a-f]{64}")
+_EPOCH = re.compile(r"[0-9]{1,12}")
+
+
+class Api:
+    """The calls of the API; `app` is the WSGI application."""
+
+    def __init__(
+        self, config: Config, clock: Clock, keys: Keys, jobs: Jobs, uploads: Uploads, signer: Signer, folders: Folders
+    ) -> None:
+        self.config = config
+        self.clock = clock
+        self.keys = keys
+        self.jobs = jobs
+        self.uploads = uploads
+        self.signer = signer
+        self.folders = folders
+        self.longpoll = LongPoll(jobs.changed, config.max_holds)
+        self.app = bottle.Bottle()
+        self.app.default_error_handler = _bare_error
+        for method, path, call in (
+            ("GET", "/profile", self.profile),
+            ("POST", "/skill-enhance/uploads", self.upload),
+            ("POST", "/skill-enhance/uploads/prebuilt", self.upload_prebuilt),
+            ("GET", "/skill-enhance/jobs/<job_id>", self.job),
+            ("GET", "/skill-enhance/jobs/<job_id>/result", self.result),
+            ("POST", "/skill-enhance/jobs/<job_id>/cancel", self.cancel),
+            ("GET", "/artifacts/<job_id>/<relpath:path>", self.artifact),
+        ):
+            self.app.route(API_BASE + path, method, _answering_errors(call))
+
+    def profile(self) -> Any:
+        """200 for a valid key."""
+        return _json(200, {"user_id": self._user()})
+
+    def upload(self) -> Any:
+        """Queue a job for an archive."""
+        user_id = self._user()
+        self._check_body()
+        key = check_idempotency_key(_header("Idempotency-Key"), required=False)
+        if _field("source") != "api":
+            raise ApiError("invalid_source", "The source must be api.")
+        skill_id = _skill_id()
+        _check_user_id(user_id)
+        return _accepted(self.uploads.submit(user_id, skill_id, _archive(), key))
+
+    def upload_prebuilt(self) -> Any:
+        """Keep an archive under a prefix."""
+        user_id = self._user()
+        self._check_body()
+        key = check_idempotency_key(_header("Idempotency-Key"), required=True)
+        skill_id = _skill_id()
+        _check_user_id(user_id)
+        return _accepted(self.uploads.store_prebuilt(user_id, skill_id, _archive(), str(key)))
+
+    def job(self, job_id: str) -> Any:
+        """Where a job is; held back until that changes where the client asks for it."""
+        user_id = self._user()
+        wait_s = wait_seconds(_header("Prefer"))
+        job, applied = self.longpoll.answer(user_id, lambda: self.jobs.get(job_id, user_id), wait_s)
+        return _json(200, job.public(), **({"Preference-Applied": "wait"} if applied else {}))
+
+    def result(self, job_id: str) -> Any:
+        """How a job ended, with fresh artifact URLs."""
+        job = self.jobs.get(job_id, self._user())
+        ended = self.jobs.result(job.job_id)
+        if not job.terminal or ended is None:
+            raise ApiError("not_terminal", f"The job is {job.status}.", {"status": job.status})
+        now, origin = self.clock().timestamp(), _origin()
+        files = [
+            {**file._asdict(), "url": self.signer.url(origin, job.job_id, file.relpath, now)}
+            for file in self.jobs.files(job.job_id)
+        ]
+        return _json(200, {**_identity(job), **ended._asdict(), "artifact": {"files": files}})
+
+    def cancel(self, job_id: str) -> Any:
+        """Ask for a job's end."""
+        return _json(202, self.jobs.cancel(job_id, self._user()).public())
+
+    def artifact(self, job_id: str, relpath: str) -> Any:
+        """A published file, for whoever holds its signed URL."""
+        query = bottle.request.query
+        expires, signature = query.get("expires", ""), query.get("signature", "")
+        if not (is_job_id(job_id) and _EPOCH.fullmatch(expires) and _HEX.fullmatch(signature)):
+            raise ApiError("invalid_signature", "This URL was not made by this gateway.")
+        self.signer.check(job_id, relpath, expires, signature, self.clock().timestamp())
+        below = self.jobs.published(job_id, relpath)
+        path = self.folders.job(job_id) / below if below else None
+        if path is None or not path.is_file():
+            raise ApiError("not_found", "There is no such file.")
+        headers = {
+            "Content-Type": "application/octet-stream",
+            "Content-Length": str(path.stat().st_size),
+            "Cache-Control": "private, no-store",
+            "X-Content-Type-Options": "nosniff",
+        }
+        return bottle.HTTPResponse(open(path, "rb"), 200, headers)
+
+    def _user(self) -> str:
+        return self.keys.user_of(_header("Authorization"))
+
+    def _check_body(self) -> None:
+        if bottle.request.content_length > self.config.body:
+            raise ApiError("body_too_large", "The upload is larger than 25 MiB.")
+
+
+def _answering_errors(call: Callable[..., Any]) -> Callable[..., Any]:
+    def answer(**arguments: str) -> Any:
+        try:
+            return call(**arguments)
+        except ApiError as error:
+            headers = {"Content-Type": "application/json", **error.headers}
+            return bottle.HTTPResponse(error.body(), error.status, headers)
+
+    return answer
+
+
+def _bare_error(response: Any) -> bytes:
+    """Bottle's own 404, 405, 400 and 500 in the API's shape. The 500's traceback is in the log and nowhere else."""
+    bottle.response.content_type = "application/json"
+    said = "Something went wrong inside the gateway; its log says what." if response.status_code >= 500 else None
+    return error_of_status(response.status_code, said or str(response.body or response.status_line)[:200]).body()
+
+
+def _json(status: int, body: dict[str, Any], **headers: str) -> Any:
+    return bottle.HTTPResponse(json.dumps(body), status, {"Content-Type": "application/json", **headers})
+
+
+def _accepted(accepted: Accepted) -> Any:
+    return _json(201, accepted.body, **({"Idempotent-Replayed": "true"} if accepted.replayed else {}))
+
+
+def _header(name: str) -> Optional[str]:
+    """A request header; bottle's own access takes what is no UTF-8 for a fault of the server."""
+    value: Optional[str] = bottle.request.environ.get(f"HTTP_{name.upper().replace('-', '_')}")
+    return value
+
+
+def _field(name: str) -> Optional[str]:
+    try:
+        value: Optional[str] = bottle.request.forms.get(name)
+    except (ValueError, LookupError) as error:  # bytes that are no text, a character set that nobody knows
+        raise ApiError("invalid_request", f"The form cannot be read: {error}.") from None
+    return value
+
+
+def _skill_id() -> str:
+    skill_id = _field("skill_id") or ""
+    if not SKILL_NAME.fullmatch(skill_id):
+        raise ApiError(
+            "invalid_skill_id",
+            "The skill_id must be lower-case letters, digits and inner hyphens, 64 characters at most.",
+        )
+    return skill_id
+
+
+def _check_user_id(user_id: str) -> None:
+    """The field is optional, since the key says who it is; it may not say otherwise."""
+    claimed = _field("user_id")
+    if claimed is not None and not (USER_ID.fullmatch(claimed) and claimed == user_id):
+        raise ApiError("invalid_user_id", "The user_id is not that of the API key.")
+
+
+def _archive() -> IO[bytes]:
+    part = bottle.request.files.get("archive")
+    if part is None:
+        raise ApiError("invalid_archive", "The request has no file in the multipart field archive.")
+    stream: IO[bytes] = part.file
+    return stream
+
+
+def _origin() -> str:
+    """The gateway as this client calls it, which is where it will look for the artifacts."""
+    host = _header("Host") or ""
+    if not _HOST.fullmatch(host):
+        environ = bottle.request.environ
+        host = f"127.0.0.1:{environ['SERVER_PORT']}"
+    return f"http://{host}"
+
+
+def _identity(job: Job) -> dict[str, Any]:
+    return {
+        "job_id": job.job_id,
+        "skill_id": job.skill_id,
+        "status": job.status,
+        "completed_at": job.completed_at,
+    }

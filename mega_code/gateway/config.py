@@ -1,0 +1,71 @@
+"""The gateway's settings, from the environment and `<DATA_DIR>/.env`.
+
+| variable | default | meaning |
+|---|---|---|
+| `MEGA_CODE_GATEWAY_MAX_QUEUED` | 100 | jobs queued and running at once; one more is refused with `queue_full` |
+| `MEGA_CODE_GATEWAY_WORKERS` | 1 | jobs evaluated at the same time |
+| `MEGA_CODE_GATEWAY_LEASE_S` | 10 | seconds without a sign of life after which a job is taken up again |
+| `MEGA_CODE_GATEWAY_URL_TTL_S` | 900 | seconds for which an artifact URL is good |
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import datetime, timezone
+from typing import Callable, NamedTuple
+
+from mega_code.bundle import MIB
+from mega_code.errors import MegaCodeError
+
+Clock = Callable[[], datetime]
+
+
+class Config(NamedTuple):
+    """Limits and times of one gateway; times in seconds, sizes in bytes."""
+
+    max_queued: int = 100
+    workers: int = 1
+    lease_s: float = 10.0
+    url_ttl_s: int = 900
+    max_attempts: int = 3
+    threads: int = 32
+    max_holds: int = 24
+    body: int = 25 * MIB + 64 * 1024
+    # Above `body`, so that a body somewhat too large is read to its end and its sender sees the answer.
+    body_hard: int = 40 * MIB
+
+
+def from_env(env: Mapping[str, str]) -> Config:
+    """Raises MegaCodeError `invalid_arguments` for a value that is no number in range."""
+    default = Config()
+
+    def number(name: str, fallback: float, low: float) -> float:
+        text = env.get(f"MEGA_CODE_GATEWAY_{name}", "").strip()
+        if not text:
+            return fallback
+        try:
+            value = float(text)
+        except ValueError:
+            value = low - 1
+        if not low <= value <= 1e9:
+            raise MegaCodeError(
+                "invalid_arguments", f"MEGA_CODE_GATEWAY_{name} is {text[:40]!r}, not a number from {low}."
+            )
+        return value
+
+    return default._replace(
+        max_queued=int(number("MAX_QUEUED", default.max_queued, 0)),
+        workers=int(number("WORKERS", default.workers, 1)),
+        lease_s=number("LEASE_S", default.lease_s, 0.1),
+        url_ttl_s=int(number("URL_TTL_S", default.url_ttl_s, 1)),
+    )
+
+
+def utc_now() -> datetime:
+    """The time, with its zone."""
+    return datetime.now(timezone.utc)
+
+
+def timestamp(moment: datetime) -> str:
+    """ISO-8601 in UTC to the second: `2026-04-22T06:11:55Z`."""
+    return moment.astimezone(timezone.utc).strftime("%Y-%m-%dT%H:%M:%SZ")

@@ -1,0 +1,103 @@
+"""The gateway's folders: what lies where, and writing files there that survive a power cut."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import shutil
+from collections.abc import Collection, Iterator
+from pathlib import Path
+from typing import IO
+
+from mega_code.files import flush_folder
+
+ARCHIVE = "archive.zip"
+HISTORY = "history.json"
+
+
+class Folders:
+    """Everything below `<DATA_DIR>/gateway`, readable by its owner alone.
+
+    `jobs/<job_id>/` holds `archive.zip` (as uploaded), `history.json`, and a folder `artifact-<lease>` with what
+    was published; `work-<lease>` is where an attempt's evaluation reads the skill. `incoming/` is not yet accepted.
+    """
+
+    def __init__(self, root: Path) -> None:
+        self.root = root
+        self.database = root / "gateway.sqlite3"
+        self.jobs = root / "jobs"
+        self.prebuilt = root / "prebuilt"
+        self.incoming = root / "incoming"
+
+    def make(self) -> None:
+        """Make the folders and close them to others."""
+        for folder in (self.root, self.jobs, self.prebuilt, self.incoming):
+            os.makedirs(folder, mode=0o700, exist_ok=True)
+            os.chmod(folder, 0o700)
+
+    def job(self, job_id: str) -> Path:
+        """The folder of one job, by an id of our own making."""
+        return self.jobs / job_id
+
+    def archive(self, job_id: str) -> Path:
+        """The zip as uploaded."""
+        return self.job(job_id) / ARCHIVE
+
+    def work(self, job_id: str, lease: str) -> Path:
+        """Where one attempt's evaluation reads the skill."""
+        return self.job(job_id) / f"work-{lease}"
+
+    def artifact(self, job_id: str, lease: str) -> Path:
+        """Where one attempt publishes."""
+        return self.job(job_id) / f"artifact-{lease}"
+
+    def sweep(self, jobs: Collection[tuple[str, str]], prebuilt: Collection[str]) -> None:
+        """Remove what no row knows, for a start with nobody else at work.
+
+        `jobs` are the known ids, each with the name of its artifact folder or an empty string.
+        """
+        kept = dict(jobs)
+        for folder in self.jobs.iterdir():
+            if folder.name not in kept:
+                remove(folder)
+                continue
+            for child in folder.iterdir():
+                if child.is_dir() and child.name != kept[folder.name]:
+                    remove(child)
+        for folder in (*self.prebuilt.iterdir(), *self.incoming.iterdir()):
+            if folder.name not in prebuilt:
+                remove(folder)
+
+
+def remove(folder: Path) -> None:
+    """Remove a folder as far as it can be; what stays is swept at the next start."""
+    shutil.rmtree(folder, ignore_errors=True)
+
+
+class FolderSink:
+    """Writes an archive's files below `root`. Its relpaths were checked; a file that is there already is an error."""
+
+    def __init__(self, root: Path, *, durable: bool) -> None:
+        self.root = root
+        self.durable = durable
+        self._folders = {root}
+        os.makedirs(root, mode=0o700)
+
+    @contextlib.contextmanager
+    def __call__(self, relpath: str, mode: int) -> Iterator[IO[bytes]]:
+        """Open `relpath` for writing; of `mode` the owner's bits count."""
+        path = self.root / relpath
+        for folder in reversed([p for p in path.parents if self.root in p.parents and p not in self._folders]):
+            os.mkdir(folder, 0o700)
+            self._folders.add(folder)
+        flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
+        with os.fdopen(os.open(path, flags, mode & 0o700), "wb") as stream:
+            yield stream
+            if self.durable:
+                stream.flush()
+                os.fsync(stream.fileno())
+
+    def flush(self) -> None:
+        """Make the names last, too."""
+        for folder in (*self._folders, self.root.parent):
+            flush_folder(folder)

@@ -1,0 +1,249 @@
+"""The gateway as one process: its parts wired, its socket, its start and its orderly end."""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+import os
+import secrets
+import signal
+import socket
+import threading
+import time
+from collections.abc import Iterator
+from datetime import datetime
+from pathlib import Path
+from typing import Any, Optional
+
+import waitress  # type: ignore[import-untyped,unused-ignore]
+from waitress.channel import HTTPChannel  # type: ignore[import-untyped,unused-ignore]
+from waitress.task import ErrorTask  # type: ignore[import-untyped,unused-ignore]
+from waitress.wasyncore import close_all  # type: ignore[import-untyped,unused-ignore]
+
+from mega_code.errors import MegaCodeError
+from mega_code.files import write_json
+from mega_code.gateway.api_error import error_of_status
+from mega_code.gateway.app import Api
+from mega_code.gateway.artifacts import Signer
+from mega_code.gateway.auth import Keys
+from mega_code.gateway.config import Clock, Config, utc_now
+from mega_code.gateway.database import Database
+from mega_code.gateway.folders import Folders
+from mega_code.gateway.jobs import Jobs
+from mega_code.gateway.pidlock import PidLock
+from mega_code.gateway.result import Outcome
+from mega_code.gateway.uploads import Uploads
+from mega_code.gateway.worker import Evaluator, Progress, Worker
+from mega_code.paths import DataDir
+
+HOST = "127.0.0.1"
+HTTP_GRACE_S = 3.0
+WORKER_GRACE_S = 2.0
+
+log = logging.getLogger(__name__)
+
+
+def evaluate(skill_dir: Path, skill_id: str, progress: Progress, now: datetime) -> Outcome:
+    """The real evaluator, imported with the first job: the server is up long before it."""
+    from mega_code.evaluation import enhance
+
+    outcome: Outcome = enhance(skill_dir, skill_id, progress, now)
+    return outcome
+
+
+class Gateway:
+    """A gateway on a data folder. It takes itself for the only one there; `serve` makes sure of that."""
+
+    def __init__(
+        self, data: DataDir, config: Config = Config(), evaluator: Evaluator = evaluate, clock: Clock = utc_now
+    ) -> None:
+        """Opens the store, without answering or working yet. What an earlier process left over is tidied up."""
+        self.folders = Folders(data.gateway)
+        self.folders.make()
+        self.database = Database(self.folders.database)
+        self.config = config
+        self.keys = Keys(self.database, clock)
+        self.jobs = Jobs(self.database, config, clock)
+        prebuilt = [str(row["id"]) for row in self.database.all("SELECT id FROM prebuilt")]
+        self.folders.sweep(self.jobs.folders(), prebuilt)
+        self.jobs.expire_all()
+        self.workers = [Worker(self.jobs, self.folders, evaluator, f"worker-{n}") for n in range(config.workers)]
+        signer = Signer(self._secret(), config.url_ttl_s)
+        self.api = Api(config, clock, self.keys, self.jobs, Uploads(self.jobs, self.folders), signer, self.folders)
+        self.url = ""
+        self._closed = False
+
+    def _secret(self) -> bytes:
+        known = self.database.meta("url_secret")
+        if known is None:
+            known = secrets.token_hex(32)
+            self.database.set_meta("url_secret", known)
+        return bytes.fromhex(known)
+
+    def start(self, port: Optional[int] = None) -> str:
+        """Answer and work from now on; the base URL. Without a port: last time's if it is free, else any.
+
+        Raises MegaCodeError `network_failure` where the port is taken.
+        """
+        listener = self._bind(port)
+        number = listener.getsockname()[1]
+        self.database.set_meta("port", str(number))
+        self._sockets: dict[int, Any] = {}
+        self._server = waitress.create_server(
+            self.api.app,
+            map=self._sockets,
+            sockets=[listener],
+            threads=self.config.threads,
+            max_request_body_size=self.config.body_hard,
+            connection_limit=200,
+            asyncore_use_poll=True,
+            ident="mega-code",
+        )
+        self._server.channel_class = _Channel
+        self._loop = threading.Thread(target=self._serve_http, name="http", daemon=True)
+        self._loop.start()
+        for worker in self.workers:
+            worker.start()
+        self.url = f"http://{HOST}:{number}"
+        return self.url
+
+    def _serve_http(self) -> None:
+        try:
+            self._server.run()
+        except Exception:
+            log.exception("the HTTP loop broke")
+            os.kill(os.getpid(), signal.SIGTERM)  # better gone than there and deaf
+
+    def _bind(self, port: Optional[int]) -> socket.socket:
+        last = int(self.database.meta("port") or 0)
+        for candidate in (port,) if port else (last, 0):
+            listener = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
+            listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            try:
+                listener.bind((HOST, candidate))
+                return listener
+            except (OSError, OverflowError):
+                listener.close()
+        raise MegaCodeError("network_failure", f"Port {port} of {HOST} cannot be had.")
+
+    def close(self) -> bool:
+        """End in order: answers that wait are given, jobs in hand are left for next time. Whether all threads ended.
+
+        A second call does nothing.
+        """
+        if self._closed:
+            return True
+        self._closed = True
+        for worker in self.workers:
+            worker.stop()
+        self.jobs.changed.close()
+        self.jobs.queued.close()
+        self._server.task_dispatcher.shutdown(timeout=HTTP_GRACE_S)
+        deadline = time.monotonic() + WORKER_GRACE_S
+        ended = [worker.join(max(0.0, deadline - time.monotonic())) for worker in self.workers]
+        # The sockets belong to the loop's thread; it ends once it has closed them.
+        self._server.trigger.pull_trigger(lambda: close_all(self._sockets))
+        self._loop.join(HTTP_GRACE_S)
+        self.database.close()
+        return all(ended) and not self._loop.is_alive()
+
+
+def serve(
+    data: DataDir,
+    config: Config,
+    evaluator: Evaluator = evaluate,
+    port: Optional[int] = None,
+    ready: Optional[int] = None,
+) -> None:
+    """Run a gateway until SIGTERM or SIGINT. A line goes to the descriptor `ready` once it answers.
+
+    Raises MegaCodeError `network_failure` where another gateway serves this data folder or has the port.
+    """
+    os.umask(0o077)
+    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
+    logging.getLogger("waitress.queue").setLevel(logging.ERROR)  # a full pool of threads is no news here
+    os.makedirs(data.gateway, mode=0o700, exist_ok=True)
+    lock = PidLock(data.gateway / "pid")
+    if not lock.acquire():
+        raise MegaCodeError("network_failure", "Another gateway serves this data folder already.")
+    _forget_client(data)
+    try:
+        ended = _run(data, config, evaluator, port, ready)
+    finally:
+        lock.release()
+    if not ended:
+        _leave_behind()
+
+
+def _run(data: DataDir, config: Config, evaluator: Evaluator, port: Optional[int], ready: Optional[int]) -> bool:
+    """From the start to the orderly end; whether all threads ended."""
+    with _stop_signals() as stopped:
+        gateway = Gateway(data, config, evaluator)
+        url = gateway.start(port)
+        write_json(data.client_json, {"server_url": url, "api_key": gateway.keys.rotate_client_key()})
+        log.info("listening on %s", url)
+        if ready is not None:
+            os.write(ready, b"ready\n")
+            os.close(ready)
+        stopped()
+        log.info("stopping")
+        _forget_client(data)
+        return gateway.close()
+
+
+def _leave_behind() -> None:
+    """End although an evaluation does not come back; its job is taken up next time, its helpers end with it."""
+    log.info("leaving an evaluation behind")
+    if os.getsid(0) == os.getpid():  # never the group of a person's own shell
+        signal.signal(signal.SIGTERM, signal.SIG_IGN)
+        os.killpg(0, signal.SIGTERM)
+    logging.shutdown()
+    os._exit(0)
+
+
+def _forget_client(data: DataDir) -> None:
+    with contextlib.suppress(FileNotFoundError):
+        data.client_json.unlink()
+
+
+@contextlib.contextmanager
+def _stop_signals() -> Iterator[Any]:
+    """Gives a function that returns when SIGTERM or SIGINT has come, be it before the call.
+
+    The byte in the pipe comes from the C handler. A handler in Python would have to wait for the main thread to run
+    code, and the main thread would wait in that function.
+    """
+    reader, writer = os.pipe()
+    os.set_blocking(writer, False)
+    before = {number: signal.signal(number, lambda *_: None) for number in (signal.SIGTERM, signal.SIGINT)}
+    wakeup = signal.set_wakeup_fd(writer, warn_on_full_buffer=False)
+    try:
+        yield lambda: os.read(reader, 1)
+    finally:
+        signal.set_wakeup_fd(wakeup)
+        for number, handler in before.items():
+            signal.signal(number, handler)
+        os.close(reader)
+        os.close(writer)
+
+
+class _JsonErrorTask(ErrorTask):  # type: ignore[misc,unused-ignore]
+    """What waitress itself refuses (a broken request, a body past any limit) in the API's shape."""
+
+    def execute(self) -> None:
+        self.request.error = _JsonError(self.request.error)
+        super().execute()
+
+
+class _Channel(HTTPChannel):  # type: ignore[misc,unused-ignore]
+    error_task_class = _JsonErrorTask
+
+
+class _JsonError:
+    def __init__(self, error: Any) -> None:
+        self.error = error
+
+    def to_response(self, ident: Optional[str] = None) -> tuple[str, list[tuple[str, str]], bytes]:
+        said = "Something went wrong inside the gateway." if self.error.code >= 500 else str(self.error.body)
+        body = error_of_status(self.error.code, said).body()
+        return f"{self.error.code} {self.error.reason}", [("Content-Type", "application/json")], body

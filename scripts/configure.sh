@@ -1,0 +1,35 @@
+#!/usr/bin/env bash
+# Usage: configure.sh [--server-url URL] [--mode MODE] [--api-key-stdin]
+#
+# Set the server, the mode and the API key; they are kept in DATA_DIR/.env, mode 0600. Without a flag it asks.
+# Prints what was set, the key masked.
+#
+#   --server-url URL   the gateway's base URL
+#   --mode MODE        remote, or local
+#   --api-key-stdin    read the API key from stdin; it is never taken from the command line
+#
+# Exit: 0 set, 4 bad input.
+set -euo pipefail
+self="$0"
+while [ -L "$self" ]; do
+  link="$(readlink "$self")"
+  [[ "$link" == /* ]] || link="$(dirname "$self")/$link"
+  self="$link"
+done
+# shellcheck source=scripts/lib/common.sh
+. "$(dirname "$self")/lib/common.sh"
+
+args=()
+while [ $# -gt 0 ]; do
+  case "$1" in
+  -h | --help) usage && exit ;;
+  --api-key | --api-key=*) die 4 "a key on the command line can be read by everybody; use --api-key-stdin, or no flag and be asked." ;;
+  --*=*) set -- "${1%%=*}" "${1#*=}" "${@:2}" && continue ;;
+  --server-url | --mode) needs_value "$@" && args+=("$1" "$2") && shift ;;
+  --api-key-stdin) args+=("$1") ;;
+  *) die 4 "unknown argument '$1'; see --help." ;;
+  esac
+  shift
+done
+
+run_python mega_code.client.configure ${args[@]+"${args[@]}"}

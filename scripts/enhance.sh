@@ -1,0 +1,113 @@
+#!/usr/bin/env bash
+# Usage: enhance.sh [SKILL | FOLDER] [--scope project|global] [--yes] [--project-dir DIR]
+#                   [--poll-timeout S] [--poll-existing ID]
+#
+# Enhance a skill from start to end: submit it, wait, ask, install. Prints the report.
+# Where no server is configured, the embedded gateway is started. A job of the same content is resumed.
+#
+#   SKILL                a skill of the project or the global scope; without one: the only one there is, or asks
+#   FOLDER               a skill folder anywhere (anything with a / in it)
+#   --scope SCOPE        where to install: project, or global
+#   --yes                do not ask; without --scope it goes where the skill came from, else into the project
+#   --project-dir DIR    the project (default: $CLAUDE_PROJECT_DIR, else the working directory)
+#   --poll-timeout S     seconds to wait for the job (default 1200); 0 waits for ever
+#   --poll-existing ID   wait for a job that was submitted before
+#
+# Exit: 0 finished, 3 not done in time, 4 bad input, 5 authentication or network, 130 interrupted.
+set -euo pipefail
+self="$0"
+while [ -L "$self" ]; do
+  link="$(readlink "$self")"
+  [[ "$link" == /* ]] || link="$(dirname "$self")/$link"
+  self="$link"
+done
+# shellcheck source=scripts/lib/common.sh
+. "$(dirname "$self")/lib/common.sh"
+# shellcheck source=scripts/lib/ask.sh
+. "$MEGA_DIR/scripts/lib/ask.sh"
+
+skill='' scope='' yes='' project='' timeout=1200 job=''
+while [ $# -gt 0 ]; do
+  case "$1" in
+  -h | --help) usage && exit ;;
+  --*=*) set -- "${1%%=*}" "${1#*=}" "${@:2}" && continue ;;
+  --scope) needs_value "$@" && scope="$2" && shift ;;
+  --yes) yes=yes ;;
+  --project-dir) needs_value "$@" && project="$2" && shift ;;
+  --poll-timeout) needs_value "$@" && timeout="$2" && shift ;;
+  --poll-existing) needs_value "$@" && job="$2" && shift ;;
+  -* | '') die 4 "unknown argument '$1'; see --help." ;;
+  *) [ -z "$skill" ] || die 4 "one skill at a time; see --help." && skill="$1" ;;
+  esac
+  shift
+done
+[[ -z "$scope" || "$scope" == project || "$scope" == global ]] || die 4 "the scope is project or global, not '$scope'."
+[[ -z "$job" || -z "$skill" ]] || die 4 "--poll-existing names a job that knows its skill; leave '$skill' out."
+[[ ! "$timeout" =~ ^0+$ ]] || timeout=999999999
+project="$(project_dir "$project")"
+
+lines='' status=0 interrupted=''
+trap 'interrupted=yes' INT # each step ends in its own way, and then so do we
+
+step() { # <script> [args...]; sets `lines` to what it printed, and `status`
+  [ -z "$interrupted" ] || exit 130
+  status=0
+  lines="$("$MEGA_DIR/scripts/$1" "${@:2}")" || status=$?
+}
+
+line() { # <key>; its value in `lines`
+  headline "$1" <<<"$lines"
+}
+
+finish() { # the report on the last step; its status
+  [ -z "$(line RESULT_JSON)" ] || "$MEGA_DIR/scripts/report.sh" "$(line RESULT_JSON)" --log "$(line LOG)" || :
+  exit "$status"
+}
+
+if needs_gateway; then
+  say "no server is configured; starting the embedded gateway."
+  "$MEGA_DIR/scripts/gateway.sh" start >&2 || exit
+fi
+step setup.sh --project-dir "$project"
+[ "$status" -eq 0 ] || exit "$status"
+MEGA_CODE_SESSION_ID="$(line MEGA_CODE_SESSION_ID)"
+export MEGA_CODE_SESSION_ID
+
+log=()
+if [ -z "$job" ]; then
+  [ -n "$skill" ] || skill="$(pick_skill "$project")" || exit
+  if [[ "$skill" == */* || -f "$skill/SKILL.md" ]]; then
+    step submit.sh --skill-dir "$(absolute "$skill")" --project-dir "$project"
+  else
+    step submit.sh --skill-name "$skill" --project-dir "$project"
+  fi
+  job="$(line JOB_ID)" log=(--log "$(line LOG)")
+  if [ "$status" -eq 2 ]; then
+    job="$(line EXISTING_JOB_ID)"
+    say "this content was submitted before; resuming job $job."
+  elif [ "$status" -ne 0 ]; then
+    finish
+  fi
+fi
+
+step poll.sh --job-id "$job" --max-wait "$timeout" --project-dir "$project" ${log[@]+"${log[@]}"}
+[[ "$status" -eq 0 && "$(line OUTCOME)" == ready ]] || finish
+
+name="$(line SKILL_NAME)" log=(--log "$(line LOG)") origin="$(line ORIGINAL_SCOPE)"
+install=(install.sh --job-id "$job" --skill-name "$name" --project-dir "$project")
+if [ -n "$yes" ]; then
+  scope="${scope:-${origin:-project}}"
+else
+  answer=''
+  if on_terminal; then
+    "$MEGA_DIR/scripts/report.sh" "$(line RESULT_JSON)" >&2
+    answer="$(pick_scope "$name" "$scope")" || status=130
+  fi
+  if [ -z "$answer" ]; then
+    say "not installed; to install: $(printf '%q ' "$MEGA_DIR/scripts/${install[0]}" "${install[@]:1}")--scope ${scope:-${origin:-project}}"
+    finish
+  fi
+  scope="$answer"
+fi
+step "${install[@]}" --scope "$scope" "${log[@]}"
+finish

@@ -1,0 +1,55 @@
+# shellcheck shell=bash
+# What enhance.sh finds out or asks on its way: the questions on stderr, the answer on stdout.
+
+on_terminal() { # whether there is somebody to ask
+  [[ -t 0 && -t 2 ]]
+}
+
+needs_gateway() { # whether no server is configured and the embedded gateway does not run
+  local set='^[[:space:]]*(export[[:space:]]+)?MEGA_CODE_SERVER_URL[[:space:]]*=[[:space:]]*["'\'']?[^"'\''#[:space:]]'
+  [ -z "${MEGA_CODE_SERVER_URL:-}" ] || return 1
+  ! grep -Eqs -- "$set" "$DATA_DIR/.env" || return 1
+  ! "$MEGA_DIR/scripts/gateway.sh" url >/dev/null 2>&1
+}
+
+skill_names() { # <project>; one `name (scope)` a line
+  run_python mega_code.client.skill_enhance_helper list-skills --all --project-dir "$1" | run_python scripts.lib.skill_names
+}
+
+pick_skill() { # <project>; the only skill there is, or the one that is chosen
+  local listed names=() name number=0 answer=''
+  listed="$(skill_names "$1")" || exit
+  [ -n "$listed" ] || die 4 "there is no skill in the project or the global scope; name a folder."
+  while IFS= read -r name; do names+=("$name"); done <<<"$listed"
+  if [ "${#names[@]}" -gt 1 ]; then
+    on_terminal || die 4 "name one of the skills: $(printf '%s, ' "${names[@]}" | sed 's/, $//')."
+    for name in "${names[@]}"; do
+      number=$((number + 1))
+      printf '%3d  %s\n' "$number" "$name" >&2
+    done
+    until [[ "$answer" =~ ^[1-9][0-9]{0,4}$ && "$answer" -le "${#names[@]}" ]]; do
+      printf 'Enhance which skill? [1-%d] ' "${#names[@]}" >&2
+      IFS= read -r answer || die 4 "no skill was chosen."
+    done
+    names=("${names[answer - 1]}")
+  fi
+  printf '%s\n' "${names[0]%% *}"
+}
+
+pick_scope() { # <skill> <scope that was asked for, or ''>; project, global, or nothing for no
+  local answer
+  while :; do
+    if [ -n "$2" ]; then
+      printf 'Install %s into %s scope? [y/N] ' "$1" "$2" >&2
+    else
+      printf 'Install %s into project or global scope? [p]roject, [g]lobal, [n]o: ' "$1" >&2
+    fi
+    IFS= read -r answer || answer=no
+    case "$2:$answer" in
+    *:[nN] | *:[nN]o | ?*:) return ;;
+    :p | :P | :project) printf 'project\n' && return ;;
+    :g | :G | :global) printf 'global\n' && return ;;
+    ?*:[yY] | ?*:[yY]es) printf '%s\n' "$2" && return ;;
+    esac
+  done
+}

@@ -1,0 +1,100 @@
+# shellcheck shell=bash
+# What the scripts share: where everything lies, usage, errors, transcripts. Sourced with `self` naming the script.
+
+self="${self:-$0}"
+MEGA_DIR="$(CDPATH='' cd -P -- "$(dirname -- "${BASH_SOURCE[0]}")/../.." && pwd -P)"
+
+say() { # <message...>
+  local name="${self##*/}"
+  printf '%s: %s\n' "${name%.sh}" "$*" >&2
+}
+
+die() { # <code> <message...>
+  local code="$1"
+  shift
+  say "$*"
+  exit "$code"
+}
+
+usage() { sed -n '2,/^[^#]/s/^# \{0,1\}//p' "$self"; }
+
+needs_value() { # <flag> [<value>...]
+  [[ $# -ge 2 && -n "$2" && "$2" != --* ]] || die 4 "$1 needs a value; see --help."
+}
+
+absolute() { # <path>
+  case "$1" in
+  /*) printf '%s\n' "$1" ;;
+  *) printf '%s\n' "$PWD/$1" ;;
+  esac
+}
+
+data_dir() {
+  local own="${MEGA_CODE_DATA_DIR:-}" xdg="${XDG_DATA_HOME:-}" home=~
+  if [[ "${own%%/*}" == '~' ]]; then
+    printf '%s\n' "$home${own:1}"
+  elif [ -n "$own" ]; then
+    absolute "$own"
+  elif [ "${xdg:0:1}" = / ]; then
+    printf '%s\n' "$xdg/mega-code"
+  else
+    printf '%s\n' "$home/.local/share/mega-code"
+  fi
+}
+
+project_dir() { # [<given>]
+  absolute "${1:-${CLAUDE_PROJECT_DIR:-$PWD}}"
+}
+
+headline() { # <key>; reads KEY=value lines, prints the value of the first that fits
+  sed -n "s/^$1=//p" | sed -n 1p
+}
+
+is_free() { # <path>
+  [[ ! -e "$1" && ! -L "$1" ]]
+}
+
+claim() { # <path>; makes it, empty and private, or fails where anything bears that name
+  is_free "$1" || return 1
+  (umask 077 && set -o noclobber && : >"$1") 2>/dev/null || return 1
+  [[ -f "$1" && ! -L "$1" ]]
+}
+
+open_transcript() { # <result.json|install.json> [<log to go on with>]; sets LOG and RESULT_JSON
+  local stem number=1
+  if [ -n "${2:-}" ]; then
+    LOG="$(absolute "$2")"
+    [[ "$LOG" == *.log && -f "$LOG" && ! -L "$LOG" && -O "$LOG" ]] ||
+      die 4 "--log needs a .log file of yours that an earlier step printed."
+    RESULT_JSON="${LOG%.log}.$1"
+    { rm -f -- "$RESULT_JSON" && claim "$RESULT_JSON"; } || die 4 "$RESULT_JSON cannot be written."
+    return
+  fi
+  stem="/tmp/mega-code-enhance-$(date +%Y%m%d-%H%M%S)"
+  LOG="$stem.log"
+  until is_free "${LOG%.log}.result.json" && is_free "${LOG%.log}.install.json" && claim "$LOG"; do
+    number=$((number + 1))
+    [ "$number" -le 1000 ] || die 4 "$stem.log cannot be created."
+    LOG="$stem-$number.log"
+  done
+  RESULT_JSON="${LOG%.log}.$1"
+  claim "$RESULT_JSON" || die 4 "$RESULT_JSON cannot be written."
+}
+
+remote_step() { # <result.json|install.json> <log to go on with, or ''> [args...]; runs the client, reports, leaves
+  local status=0
+  open_transcript "$1" "$2"
+  shift 2
+  run_logged "$LOG" mega_code.client.remote_enhance "$@" --result-json "$RESULT_JSON" || status=$?
+  printf 'LOG=%s\nRESULT_JSON=%s\n' "$LOG" "$RESULT_JSON"
+  if [ -s "$RESULT_JSON" ]; then
+    run_python mega_code.client.report --headline "$RESULT_JSON" || say "the result cannot be read; see $LOG."
+  else
+    say "the command ended with status $status and no result; see $LOG."
+  fi
+  exit "$status"
+}
+
+DATA_DIR="$(data_dir)"
+# shellcheck source=scripts/lib/python.sh
+. "$MEGA_DIR/scripts/lib/python.sh"

@@ -1,0 +1,86 @@
+"""Usage: make_venv.py VENV REQUIREMENT...
+
+Build a virtual environment with the requirements, whole or not at all: in a sibling folder, under a lock, renamed
+when it is complete. Standard library only. Exit: 0 it is there, 1 it could not be built, 130 interrupted.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import glob
+import os
+import shutil
+import subprocess
+import sys
+import tempfile
+from typing import BinaryIO
+
+
+def say(message: str) -> None:
+    print(f"mega-code: {message}", file=sys.stderr, flush=True)
+
+
+def main(argv: list[str]) -> int:
+    venv, requirements = os.path.abspath(argv[0]), argv[1:]
+    os.umask(0o077)
+    os.makedirs(os.path.dirname(venv), exist_ok=True)
+    with open(f"{venv}.lock", "wb") as lock:
+        try:
+            take(lock)
+            if not is_complete(venv, requirements):
+                build(venv, requirements)
+        except KeyboardInterrupt:
+            return 130
+        except (OSError, subprocess.CalledProcessError) as error:
+            say(str(error))
+            return 1
+    return 0
+
+
+def take(lock: BinaryIO) -> None:
+    try:
+        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        say("Waiting for another command that prepares the Python packages.")
+        fcntl.flock(lock, fcntl.LOCK_EX)
+
+
+def marker_of(requirements: list[str]) -> str:
+    return "".join(f"{requirement}\n" for requirement in requirements)
+
+
+def is_complete(venv: str, requirements: list[str]) -> bool:
+    try:
+        with open(os.path.join(venv, "complete"), encoding="utf-8") as stream:
+            return stream.read() == marker_of(requirements) and os.access(os.path.join(venv, "bin", "python"), os.X_OK)
+    except OSError:
+        return False
+
+
+def build(venv: str, requirements: list[str]) -> None:
+    """Called with the lock held, so every unfinished sibling was left by a run that was killed."""
+    for leftover in glob.glob(f"{glob.escape(venv)}.new-*"):
+        shutil.rmtree(leftover, ignore_errors=True)
+    say(f"Preparing the Python packages {', '.join(requirements)}, this once (log: {venv}.log).")
+    new = tempfile.mkdtemp(prefix=f"{os.path.basename(venv)}.new-", dir=os.path.dirname(venv))
+    try:
+        with open(f"{venv}.log", "wb") as log:
+            run([sys.executable, "-m", "venv", new], log)
+            pip = [os.path.join(new, "bin", "python"), "-m", "pip", "--disable-pip-version-check", "--no-input"]
+            run([*pip, "install", *requirements], log)
+        with open(os.path.join(new, "complete"), "w", encoding="utf-8") as stream:
+            stream.write(marker_of(requirements))
+        if os.path.lexists(venv):
+            os.rename(venv, os.path.join(new, "replaced"))
+        os.rename(new, venv)
+        shutil.rmtree(os.path.join(venv, "replaced"), ignore_errors=True)
+    finally:
+        shutil.rmtree(new, ignore_errors=True)
+
+
+def run(command: list[str], log: BinaryIO) -> None:
+    subprocess.run(command, stdin=subprocess.DEVNULL, stdout=log, stderr=subprocess.STDOUT, check=True)
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

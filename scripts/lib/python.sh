@@ -1,0 +1,122 @@
+# shellcheck shell=bash
+# Which Python runs our modules, and how: sourced by common.sh.
+#
+# uv where it is there; else the bundle's own virtual environment; else the Python on PATH, without asking it first
+# whether it has the packages: a module that misses one ends with status 97 before it has read or said anything, and
+# only then the virtual environment is made and the module started again in it.
+
+MISSING_PACKAGES=97
+VENV="$DATA_DIR/runtime/venv"
+launcher=() # the command that starts Python, once chosen
+
+requirements() { # what install_requires and the gateway extra name, one a line
+  awk '/^(install_requires|gateway) *=/ { on = 1; next } /^[^ \t]/ { on = 0 } on && NF { print $1 }' "$MEGA_DIR/setup.cfg"
+}
+
+run_python() { # <module> [args...]; its stdin, stdout, stderr and status are the module's
+  local status=0
+  [ -n "${launcher[0]-}" ] || choose_python
+  (start_python "$@") || status=$?
+  if [ "$status" -eq "$MISSING_PACKAGES" ]; then
+    make_venv
+    status=0
+    (start_python "$@") || status=$?
+  fi
+  return "$status"
+}
+
+# `-m` looks into the working directory first: that is ours, never the person's project, and whatever PYTHONSAFEPATH says.
+start_python() { # <module> [args...]; takes the place of the subshell it is called in
+  cd -- "$MEGA_DIR" || exit 5
+  unset PYTHONSAFEPATH
+  [ -z "${MEGA_CODE_DATA_DIR:-}" ] || MEGA_CODE_DATA_DIR="$DATA_DIR"
+  exec "${launcher[@]}" -m "$@"
+}
+
+choose_python() {
+  if command -v uv >/dev/null && prepare_uv; then
+    launcher=(uv run --quiet --no-sync --directory "$MEGA_DIR" --extra gateway python)
+  elif [[ -x "$VENV/bin/python" && "$(cat -- "$VENV/complete" 2>/dev/null)" == "$(requirements)" ]]; then
+    launcher=("$VENV/bin/python")
+  elif command -v python3 >/dev/null; then
+    launcher=(python3)
+  elif command -v python >/dev/null; then
+    launcher=(python)
+  else
+    die 5 "there is no Python on PATH; install Python 3.9 or later, or uv."
+  fi
+}
+
+prepare_uv() { # whether uv's environment is ready; uv's own failures share status 2 with the contract, hence a marker
+  local environment="${UV_PROJECT_ENVIRONMENT:-.venv}" failed="$DATA_DIR/runtime/uv-failed" ready
+  [[ "$environment" == /* ]] || environment="$MEGA_DIR/$environment"
+  ready="$environment/mega-code-ready"
+  [[ ! -e "$ready" || "$MEGA_DIR/setup.cfg" -nt "$ready" ]] || return 0
+  [ -z "$(find "$failed" -mmin -10 2>/dev/null)" ] || return 1
+  mkdir -p -- "$DATA_DIR/runtime"
+  if uv sync --quiet --inexact --no-install-project --extra gateway --directory "$MEGA_DIR" >"$failed" 2>&1; then
+    rm -f -- "$failed"
+    : >"$ready"
+    return 0
+  fi
+  say "uv could not install the Python packages ($failed says why); going on without uv."
+  return 1
+}
+
+make_venv() { # builds VENV, or leaves with 5
+  local python requirement wanted=() status=0
+  for python in python3 python python3.13 python3.12 python3.11 python3.10 python3.9 ''; do
+    ! "${python:-false}" -c 'import ensurepip, sys; sys.exit(sys.version_info < (3, 9))' 2>/dev/null || break
+  done
+  [ -n "$python" ] || die 5 "no Python 3.9 or later with the venv module is on PATH; install one (Debian: python3-venv), or uv."
+  while IFS= read -r requirement; do wanted+=("$requirement"); done < <(requirements)
+  "$python" -I "$MEGA_DIR/scripts/lib/make_venv.py" "$VENV" "${wanted[@]}" || status=$?
+  [ "$status" -lt 128 ] || exit "$status"
+  [ "$status" -eq 0 ] || die 5 "the Python packages could not be installed; is there a network? By hand: python3 -m pip install requests PyYAML"
+  launcher=("$VENV/bin/python")
+}
+
+run_logged() { # <log> <module> [args...]; stdout to the log, stderr to the log and the terminal; the module's status
+  local log="$1" pipe tee status=0
+  shift
+  [ -n "${launcher[0]-}" ] || choose_python
+  pipe="$(mktemp -d "${TMPDIR:-/tmp}/mega-code.XXXXXX")"
+  mkfifo "$pipe/stderr"
+  # shellcheck disable=SC2094
+  exec 3<>"$pipe/stderr" 4<"$pipe/stderr"
+  rm -r -- "$pipe"
+  (trap '' INT TERM && exec tee -i -a "$log" <&4 >&2 3>&- 4<&-) &
+  tee=$!
+  exec 4<&-
+  supervise "$@" >>"$log" 2>&3 || status=$?
+  if [ "$status" -eq "$MISSING_PACKAGES" ]; then
+    make_venv 2>&3
+    status=0
+    supervise "$@" >>"$log" 2>&3 || status=$?
+  fi
+  exec 3>&-
+  wait "$tee" || :
+  return "$status"
+}
+
+# Passes INT and TERM on to the module, however they arrive, and waits for its own end. Ignored around the start, since
+# Bash waits for ever for what dies while it begins to wait. Said again until heard, since a Python that is only starting
+# does not listen yet.
+supervise() { # <module> [args...]
+  local job code status=0 signal=''
+  trap '' INT TERM
+  (start_python "$@") </dev/null 3>&- &
+  job=$!
+  trap 'signal=INT' INT
+  trap 'signal=TERM' TERM
+  while :; do
+    code=0
+    wait "$job" 2>/dev/null || code=$?
+    [ "$code" -eq 127 ] || status="$code"
+    [ -n "$signal" ] || break
+    while kill -s "$signal" "$job" 2>/dev/null; do sleep 0.2; done
+    signal=''
+  done
+  trap - INT TERM
+  return "$status"
+}

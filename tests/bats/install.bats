@@ -1,0 +1,89 @@
+#!/usr/bin/env bats
+
+load test_helper
+
+fetched() { # a job that is fetched and ready
+  fake_gateway
+  poll.sh --job-id "$JOB" >/dev/null 2>&1
+}
+
+@test "install: into the project, over what was there, with a backup" {
+  skill demo-skill
+  fetched
+  run -0 --separate-stderr install.sh --job-id "$JOB" --skill-name demo-skill --scope project
+  equal installed "$(value OUTCOME)"
+  equal "$PROJECT/.claude/skills/demo-skill" "$(value INSTALLED_PATH)"
+  equal 1 "$(value ACTIVE)"
+  grep -q 'Demo, enhanced' .claude/skills/demo-skill/SKILL.md
+  grep -q 'Do it' "$(value BACKUP_PATH)/SKILL.md"
+}
+
+@test "install: the envelope has a file of its own, private, beside the log" {
+  fetched
+  run -0 install.sh --job-id "$JOB" --skill-name demo-skill --scope global --log "$TRANSCRIPT.log"
+  equal "LOG=$TRANSCRIPT.log" "${lines[0]}"
+  equal "RESULT_JSON=$TRANSCRIPT.install.json" "${lines[1]}"
+  [[ "$(ls -l "$TRANSCRIPT.install.json")" == -rw-------* ]]
+  [ -s "$TRANSCRIPT.result.json" ]
+  [ -f "$HOME/.claude/skills/demo-skill/SKILL.md" ]
+}
+
+@test "install: a project copy beside a global one is shadowed" {
+  skill demo-skill global
+  fetched
+  run -0 install.sh --job-id "$JOB" --skill-name demo-skill --scope=project
+  equal 0 "$(value ACTIVE)"
+  equal "$HOME/.claude/skills/demo-skill/SKILL.md" "$(value SHADOWED_BY)"
+}
+
+@test "install: --undo puts the old copy back, from the folder it is given" {
+  skill demo-skill
+  fetched
+  run -0 install.sh --job-id "$JOB" --skill-name demo-skill --scope project
+  backup="$(value BACKUP_PATH)"
+  cd "${backup%/*}"
+  run -0 install.sh --undo "${backup##*/}"
+  equal restored "$(value OUTCOME)"
+  grep -q 'Do it' "$PROJECT/.claude/skills/demo-skill/SKILL.md"
+}
+
+@test "install: --undo --skill-name takes the newest backup" {
+  skill demo-skill
+  fetched
+  run -0 install.sh --job-id "$JOB" --skill-name demo-skill --scope project
+  run -0 install.sh --undo --skill-name demo-skill
+  grep -q 'Do it' "$PROJECT/.claude/skills/demo-skill/SKILL.md"
+}
+
+@test "install: --undo with nothing to undo is status 4" {
+  run -4 install.sh --undo --skill-name demo-skill
+  equal error "$(value OUTCOME)"
+  run -4 install.sh --undo "$ROOM/nowhere"
+  equal error "$(value OUTCOME)"
+}
+
+@test "install: what was never fetched is fetched, and without a server is status 4" {
+  fake_gateway
+  MEGA_CODE_SERVER_URL=http://127.0.0.1:9 run -4 install.sh --job-id "$JOB" --skill-name demo-skill --scope project
+  equal missing_staging "$(value ERROR_CODE)"
+  run -0 install.sh --job-id "$JOB" --skill-name demo-skill --scope project
+  equal installed "$(value OUTCOME)"
+}
+
+@test "install: what is missing or too much is one sentence and status 4" {
+  id=12345678-1234-1234-1234-123456789abc
+  expect() { # <sentence> <argument>...
+    run -4 --separate-stderr install.sh "${@:2}"
+    equal "install: $1" "$stderr"
+    equal '' "$output"
+  }
+  expect "name the job with --job-id."
+  expect "name the skill with --skill-name." --job-id "$id"
+  expect "say where to install with --scope project or --scope global." --job-id "$id" --skill-name x
+  expect "say where to install with --scope project or --scope global." --job-id "$id" --skill-name x --scope team
+  expect "unknown argument 'stray'; see --help." stray
+  expect "unknown argument '--force'; see --help." --force
+  expect "say what to undo: a backup folder, or --skill-name NAME." --undo
+  expect "--undo takes a backup folder or --skill-name, and nothing else." --undo --job-id "$id" --skill-name x
+  expect "--undo takes a backup folder or --skill-name, and nothing else." --undo somewhere --skill-name x
+}

@@ -1,0 +1,166 @@
+#!/usr/bin/env bats
+# Which Python runs the modules: scripts/lib/python.sh and make_venv.py.
+
+load test_helper
+
+CONFLICT=2
+
+clone() { # a copy of this clone to change; sets CLONE
+  CLONE="$ROOM/my clone"
+  mkdir "$CLONE"
+  cp -R "$REPOSITORY/scripts" "$REPOSITORY/mega_code" "$REPOSITORY/setup.cfg" "$REPOSITORY/pyproject.toml" "$CLONE"
+}
+
+recorder() { # <program>; it notes its arguments, and is Python
+  fake "$1" "printf '%s\n' \"\$*\" >>\"$ROOM/$1.calls\"; exec \"$REAL_PYTHON\" \"\$@\""
+}
+
+uv() { # <status of sync>; a uv that notes its arguments
+  fake uv "
+    printf '%s\n' \"\$*\" >>\"$ROOM/uv.calls\"
+    [ \"\$1\" != sync ] || { mkdir -p \"$CLONE/.venv\"; exit $1; }
+    while [ \"\$1\" != python ]; do shift; done
+    cd \"$CLONE\" && exec \"$REAL_PYTHON\" \"\${@:2}\""
+}
+
+bare_python() { # python3 without any package
+  "$REAL_PYTHON" -m venv --without-pip "$ROOM/bare"
+  fake python3 "exec \"$ROOM/bare/bin/python\" \"\$@\""
+}
+
+requirements() {
+  awk '/^(install_requires|gateway) *=/ { on = 1; next } /^[^ ]/ { on = 0 } on && NF { print $1 }' "$REPOSITORY/setup.cfg"
+}
+
+@test "runtime: uv is used where it is there, and prepared once" {
+  clone
+  uv 0
+  for _ in 1 2; do
+    run -0 --separate-stderr "$CLONE/scripts/args.sh" <<<'my-skill'
+    equal my-skill "$(value SKILL_NAME)"
+    equal '' "$stderr"
+  done
+  equal "sync --quiet --inexact --no-install-project --extra gateway --directory $CLONE
+run --quiet --no-sync --directory $CLONE --extra gateway python -m mega_code.client.arguments
+run --quiet --no-sync --directory $CLONE --extra gateway python -m mega_code.client.arguments" "$(cat "$ROOM/uv.calls")"
+}
+
+@test "runtime: uv prepares again where setup.cfg has changed, and where its environment is gone" {
+  clone
+  uv 0
+  touch -t 203001010000 "$CLONE/setup.cfg"
+  "$CLONE/scripts/args.sh" </dev/null
+  "$CLONE/scripts/args.sh" </dev/null
+  touch -t 202001010000 "$CLONE/setup.cfg"
+  "$CLONE/scripts/args.sh" </dev/null
+  rm -r "$CLONE/.venv"
+  "$CLONE/scripts/args.sh" </dev/null
+  equal 3 "$(grep -c '^sync' "$ROOM/uv.calls")"
+}
+
+@test "runtime: a uv that cannot prepare costs one line and one try, and its status 2 is no conflict" {
+  clone
+  uv "$CONFLICT"
+  run -0 --separate-stderr "$CLONE/scripts/args.sh" <<<'my-skill'
+  equal my-skill "$(value SKILL_NAME)"
+  [[ "$stderr" == "args: uv could not install the Python packages"* && "${#stderr_lines[@]}" -eq 1 ]]
+  run -0 --separate-stderr "$CLONE/scripts/args.sh" <<<'my-skill'
+  equal '' "$stderr"
+  equal 1 "$(grep -c . "$ROOM/uv.calls")"
+}
+
+@test "runtime: the bundle's own environment is used where it is complete and fits" {
+  recorder python
+  mkdir -p "$DATA/runtime/venv/bin"
+  cp "$BIN/python" "$DATA/runtime/venv/bin/python"
+  requirements >"$DATA/runtime/venv/complete"
+  run -0 args.sh <<<''
+  equal "-m mega_code.client.arguments" "$(cat "$ROOM/python.calls")"
+  printf 'requests>=99\n' >"$DATA/runtime/venv/complete"
+  run -0 args.sh <<<''
+  rm "$DATA/runtime/venv/complete"
+  run -0 args.sh <<<''
+  equal 1 "$(grep -c . "$ROOM/python.calls")"
+}
+
+@test "runtime: stdin, arguments and status are the module's own" {
+  recorder python3
+  run -0 args.sh <<<'my-skill'
+  equal my-skill "$(value SKILL_NAME)"
+  run -4 args.sh <<<'a b'
+  equal 2 "$(grep -c . "$ROOM/python3.calls")"
+}
+
+@test "runtime: without any Python it says so and exits 5" {
+  mkdir "$ROOM/tools"
+  for tool in bash env dirname readlink sed awk cat mktemp rm; do ln -s "$(command -v "$tool")" "$ROOM/tools/$tool"; done
+  PATH="$ROOM/tools" run -5 --separate-stderr "$SCRIPTS/args.sh"
+  equal "args: there is no Python on PATH; install Python 3.9 or later, or uv." "$stderr"
+}
+
+@test "runtime: Pythons that are too old end in one sentence and status 5" {
+  for name in python3 python python3.9 python3.10 python3.11 python3.12 python3.13; do
+    # shellcheck disable=SC2016
+    fake "$name" '[ "$1" = -m ] && exit 97; exit 1'
+  done
+  run -5 --separate-stderr args.sh
+  equal "args: no Python 3.9 or later with the venv module is on PATH; install one (Debian: python3-venv), or uv." "$stderr"
+  [ ! -e "$DATA/runtime/venv" ]
+}
+
+# bats test_tags=slow
+@test "runtime: a python3 without the packages gets an environment of our own, once" {
+  fake_gateway
+  bare_python
+  run -0 --separate-stderr setup.sh
+  [ "${#lines[@]}" -eq 4 ]
+  [[ "$stderr" == "mega-code: Preparing the Python packages "*"this once"* && "${#stderr_lines[@]}" -eq 1 ]]
+  equal "$(requirements)" "$(cat "$DATA/runtime/venv/complete")"
+  run -0 --separate-stderr setup.sh
+  equal '' "$stderr"
+  [ "$(printf '%s\n' "$DATA/runtime/"*)" = "$(printf '%s\n' "$DATA/runtime/"venv{,.lock,.log})" ]
+}
+
+# bats test_tags=slow
+@test "runtime: a step with a transcript makes the environment too, and goes on" {
+  fake_gateway
+  skill demo-skill
+  bare_python
+  run -0 --separate-stderr submit.sh --skill-name demo-skill
+  equal submitted "$(value OUTCOME)"
+  [[ "$stderr" == *"Preparing the Python packages"*"submitted as job $JOB"* ]]
+  [[ "$(cat "$TRANSCRIPT.log")" == *"Preparing the Python packages"* ]]
+}
+
+# bats test_tags=slow
+@test "runtime: two first runs at once make one environment" {
+  fake_gateway
+  bare_python
+  setup.sh >"$ROOM/one" 2>"$ROOM/one.err" 3>&- &
+  setup.sh >"$ROOM/two" 2>"$ROOM/two.err" 3>&-
+  wait $!
+  equal 4 "$(grep -c = "$ROOM/one")"
+  equal 4 "$(grep -c = "$ROOM/two")"
+  equal 1 "$(cat "$ROOM/one.err" "$ROOM/two.err" | grep -c 'Preparing')"
+  equal 1 "$(cat "$ROOM/one.err" "$ROOM/two.err" | grep -c 'Waiting')"
+}
+
+# bats test_tags=slow
+@test "runtime: Ctrl+C while it is made leaves nothing half-made, and the next run makes it" {
+  fake_gateway
+  bare_python
+  run -130 --separate-stderr interrupted SIGINT Preparing setup.sh
+  equal '' "$output"
+  [ "$(find "$DATA/runtime" -type d)" = "$DATA/runtime" ]
+  run -0 setup.sh
+}
+
+# bats test_tags=slow
+@test "runtime: no network is one sentence that says what to do, and status 5" {
+  bare_python
+  unset PIP_FIND_LINKS PIP_EXTRA_INDEX_URL
+  PIP_NO_INDEX=1 MEGA_CODE_CLIENT_MODE=remote MEGA_CODE_SERVER_URL=http://127.0.0.1:9 MEGA_CODE_API_KEY=key \
+    run -5 --separate-stderr setup.sh
+  [[ "${stderr_lines[*]}" == *"setup: the Python packages could not be installed; is there a network?"*"pip install requests PyYAML" ]]
+  [ ! -e "$DATA/runtime/venv" ]
+}
