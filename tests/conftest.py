@@ -3,11 +3,19 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Iterator
 from pathlib import Path
 
+import hypothesis
 import pytest
 
+from support.client import Client
+from support.fake_gateway import FakeGateway
 from support.room import Room, is_foreign
+
+# How long an example takes says nothing on a machine that does other things as well.
+hypothesis.settings.register_profile("tests", deadline=None)
+hypothesis.settings.load_profile("tests")
 
 
 @pytest.fixture(autouse=True)
@@ -25,3 +33,16 @@ def room(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, clean_environment: Non
         monkeypatch.setenv(name, made.env[name])
     monkeypatch.chdir(made.project)
     return made
+
+
+@pytest.fixture
+def fake() -> Iterator[FakeGateway]:
+    """A gateway that misbehaves to order."""
+    with FakeGateway() as gateway:
+        yield gateway
+
+
+@pytest.fixture
+def client(fake: FakeGateway, room: Room) -> Client:
+    """The command, pointed at the misbehaving gateway."""
+    return Client(room, fake.env)

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import NamedTuple, Optional
 
 import pytest
+from _pytest.mark import ParameterSet
 
 if sys.version_info >= (3, 13):
     sys.modules.setdefault("pipes", shlex)  # gone there; pytest-shell uses its `quote`
@@ -29,7 +30,7 @@ class Verdict(NamedTuple):
     diagnostics: str
 
 
-def cases() -> list[object]:
+def cases() -> list[ParameterSet]:
     """A parameter for each test; those of one file are one group, so that one worker runs the file."""
     found = []
     for path in sorted(FOLDER.glob("*.bats")):

@@ -205,12 +205,16 @@ def sequence(values: list[Any], indent: str) -> list[str]:
 def scalar(value: object) -> str:
     """A value on one line: a string plain where nothing could read it as anything else, else in double quotes."""
     if not isinstance(value, str):
-        return _dump(value, None)
+        text = yaml.safe_dump(value, default_flow_style=True, width=float("inf"))
+        return str(text).split("\n...")[0].rstrip("\n")
     if _PLAIN.fullmatch(value) and yaml.safe_load(value) == value:
         return value
-    return _dump(value, '"')
+    return '"' + "".join(map(_escaped, value)) + '"'
 
 
-def _dump(value: object, style: Optional[str]) -> str:
-    text = yaml.safe_dump(value, default_style=style, default_flow_style=True, allow_unicode=True, width=float("inf"))
-    return str(text).split("\n...")[0].rstrip("\n")
+def _escaped(char: str) -> str:
+    if char in '"\\':
+        return "\\" + char
+    if char.isprintable():
+        return char
+    return {"\n": "\\n", "\t": "\\t"}.get(char) or f"\\U{ord(char):08X}"

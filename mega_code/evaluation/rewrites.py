@@ -12,6 +12,7 @@ from typing import Callable, NamedTuple, Optional
 from mega_code.errors import MegaCodeError
 from mega_code.evaluation import form, targets
 from mega_code.evaluation import frontmatter_rewrites as front
+from mega_code.evaluation import repeats as repeated
 from mega_code.evaluation.blocks import Document, verbatim
 from mega_code.evaluation.folder import BOM, Page, Skill
 from mega_code.skill import SKILL_MD
@@ -113,7 +114,7 @@ def repeats(skill: Skill) -> Texts:
     def mend(page: Page) -> list[str]:
         lines = page.document.lines
         dropped: set[int] = set()
-        for repeat in form.repeats(page.document):
+        for repeat in repeated.find(page.document):
             if repeat.removable:
                 end = repeat.block.last + 1
                 while end < len(lines) and not lines[end].strip(" \t"):

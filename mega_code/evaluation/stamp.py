@@ -14,7 +14,7 @@ AUTHOR = "co-authored by www.megacode.ai"
 OURS = "megacode.ai"
 FIRST_VERSION = "1.1.0"
 STAMPED = ("author", "version", "generated_at", "tags", "roi")
-_VERSION = re.compile(r"(v?)(\d{1,9})(?:\.(\d{1,9}))?(\.\d{1,9})?(?:[-+].*)?")
+_VERSION = re.compile(r"(v?)(\d{1,9})(?:\.(\d{1,9})(\.\d{1,9}(?:[-+][\w.+-]*)?)?)?")
 
 
 def stamp(skill: Skill, roi: list[dict[str, Any]], now: datetime, fresh: bool = False) -> str:

@@ -8,6 +8,7 @@ from collections.abc import Iterable
 from typing import Callable, Optional
 
 from mega_code.evaluation import form, targets
+from mega_code.evaluation import repeats as repeated
 from mega_code.evaluation.folder import BOM, REFERENCES, Finding, Page, Skill
 from mega_code.evaluation.frontmatter_checks import description
 from mega_code.skill import SKILL_MD
@@ -132,6 +133,6 @@ def comments(skill: Skill) -> Found:
 
 
 def repeats(skill: Skill) -> Found:
-    found = [(page, repeat) for page in skill.pages() for repeat in form.repeats(page.document)]
+    found = [(page, repeat) for page in skill.pages() for repeat in repeated.find(page.document)]
     text = "repeats the paragraph of line {}"
     return [Finding(p.path, p.line(r.block.first), text.format(p.line(r.first.first))) for p, r in found]

@@ -33,8 +33,14 @@ class Keys:
             )
         return self._insert(user_id, "user", revoke=False)
 
-    def rotate_client_key(self) -> str:
-        """A new key for the local user's own client; the one before is good no longer."""
+    def client_key(self, previous: Optional[str] = None) -> str:
+        """The key of the local user's own client: `previous` while it is good, else a new one in its place.
+
+        A client that waits for a job thereby outlives a gateway that died and was started again.
+        """
+        query = "SELECT 1 FROM keys WHERE key_hash = ? AND purpose = 'client' AND revoked_at IS NULL"
+        if previous and self.database.one(query, (_hash(previous),)):
+            return previous
         return self._insert(LOCAL_USER, "client", revoke=True)
 
     def _insert(self, user_id: str, purpose: str, revoke: bool) -> str:

@@ -16,12 +16,9 @@ from mega_code.gateway.config import Clock, Config, timestamp
 from mega_code.gateway.database import Database, Row
 from mega_code.gateway.longpoll import Changes
 from mega_code.gateway.result import Artifact, PublishedFile, Result, without_artifact
+from mega_code.job import TERMINAL
 from mega_code.paths import is_job_id
 
-PHASES = ("intake", "evaluation_setup", "iterating", "publishing")
-TERMINAL = frozenset(
-    "succeeded failed rejected quarantined cancelled enhancement_blocked revoked invariant_violation".split()
-)
 RETRY_AFTER_S = 2
 NO_ARTIFACT = Artifact()
 _COLUMNS = """job_id, user_id, skill_id, content_hash, status, phase, current_iteration, total_iterations, version,

@@ -21,7 +21,7 @@ from waitress.task import ErrorTask  # type: ignore[import-untyped,unused-ignore
 from waitress.wasyncore import close_all  # type: ignore[import-untyped,unused-ignore]
 
 from mega_code.errors import MegaCodeError
-from mega_code.files import write_json
+from mega_code.files import read_json, write_json
 from mega_code.gateway.api_error import error_of_status
 from mega_code.gateway.app import Api
 from mega_code.gateway.artifacts import Signer
@@ -166,21 +166,28 @@ def serve(
     lock = PidLock(data.gateway / "pid")
     if not lock.acquire():
         raise MegaCodeError("network_failure", "Another gateway serves this data folder already.")
-    _forget_client(data)
+    previous = _forget_client(data)
     try:
-        ended = _run(data, config, evaluator, port, ready)
+        ended = _run(data, config, evaluator, port, ready, previous)
     finally:
         lock.release()
     if not ended:
         _leave_behind()
 
 
-def _run(data: DataDir, config: Config, evaluator: Evaluator, port: Optional[int], ready: Optional[int]) -> bool:
+def _run(
+    data: DataDir,
+    config: Config,
+    evaluator: Evaluator,
+    port: Optional[int],
+    ready: Optional[int],
+    previous_key: Optional[str],
+) -> bool:
     """From the start to the orderly end; whether all threads ended."""
     with _stop_signals() as stopped:
         gateway = Gateway(data, config, evaluator)
         url = gateway.start(port)
-        write_json(data.client_json, {"server_url": url, "api_key": gateway.keys.rotate_client_key()})
+        write_json(data.client_json, {"server_url": url, "api_key": gateway.keys.client_key(previous_key)})
         log.info("listening on %s", url)
         if ready is not None:
             os.write(ready, b"ready\n")
@@ -201,9 +208,13 @@ def _leave_behind() -> None:
     os._exit(0)
 
 
-def _forget_client(data: DataDir) -> None:
+def _forget_client(data: DataDir) -> Optional[str]:
+    """Remove what tells clients of a running gateway; gives the key that stood in it, where a kill left it behind."""
+    known = read_json(data.client_json)
     with contextlib.suppress(FileNotFoundError):
         data.client_json.unlink()
+    key = known.get("api_key") if isinstance(known, dict) else None
+    return key if isinstance(key, str) else None
 
 
 @contextlib.contextmanager

@@ -16,8 +16,9 @@ from mega_code.files import write_json
 from mega_code.gateway.artifacts import PublishError, publish
 from mega_code.gateway.folders import HISTORY, Folders, FolderSink, remove
 from mega_code.gateway.intake import examine
-from mega_code.gateway.jobs import NO_ARTIFACT, PHASES, TERMINAL, Job, Jobs, LeaseLost
+from mega_code.gateway.jobs import NO_ARTIFACT, Job, Jobs, LeaseLost
 from mega_code.gateway.result import Artifact, Outcome, Result, from_outcome, without_artifact
+from mega_code.job import PHASES, TERMINAL
 
 log = logging.getLogger(__name__)
 

@@ -8,6 +8,7 @@ import re
 from collections.abc import Iterator
 
 import pytest
+
 from support.claude_api import ClaudeApi
 from support.claude_session import Claude, claude_binary
 from support.fake_gateway import FakeGateway

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 import pytest
+
 from support.claude_api import ClaudeApi
 from support.claude_session import Claude
 from support.fake_gateway import FakeGateway
@@ -20,7 +21,7 @@ REFUSED = {
     "a substitution": "$(touch canary)",
     "a substitution in a value": "--poll-timeout=$(touch${IFS}canary)",
     "backticks": "`touch canary`",
-    "a quote that is closed early": "\"; touch canary; \"",
+    "a quote that is closed early": '"; touch canary; "',
     "a quote that never closes": "demo-skill ' touch canary",
     "a second line": "demo-skill\ntouch canary",
     "the client's own command line": "x !`touch canary`",
@@ -59,8 +60,10 @@ def test_ten_thousand_characters_are_asked_about_by_the_client_and_refused_by_ar
 ) -> None:
     session = claude.enhance(typed, permit=True)
     assert [request["tool_name"] for request in session.asked_for] == ["Bash"]
-    assert session.results == ["Exit code 4\nargs: The arguments are over 4096 characters long. Usage: "
-        "[<skill-name>] [--hitl] [--poll-timeout <s>] [--poll-existing <job-id>] [invalid_arguments]"]
+    assert session.results == [
+        "Exit code 4\nargs: The arguments are over 4096 characters long. Usage: "
+        "[<skill-name>] [--hitl] [--poll-timeout <s>] [--poll-existing <job-id>] [invalid_arguments]"
+    ]
 
 
 def test_a_carriage_return_is_refused_by_the_client(claude: Claude) -> None:
@@ -97,7 +100,7 @@ def test_arguments_that_hold_their_own_end_are_stopped_by_the_client_too(
 def test_a_project_with_a_hostile_name_is_a_project_like_any_other(
     claude: Claude, room: Room, fake: FakeGateway
 ) -> None:
-    room.project = room.root / "$(touch canary) `touch canary` \"it's\" \\"
+    room.project = room.root / '$(touch canary) `touch canary` "it\'s" \\'
     room.project.mkdir()
     folder = room.add_skill()
     session = claude.enhance("demo-skill", {"be installed": ["project"], "another skill": ["Done"]})

@@ -8,6 +8,7 @@ import subprocess
 from pathlib import Path
 
 import pytest
+
 from support.claude_session import Claude
 from support.fake_gateway import FakeGateway
 from support.room import REPOSITORY, Room

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+
 from support.claude_session import Claude
 from support.fake_gateway import BASE, FakeGateway, error
 from support.room import REPOSITORY, Room

@@ -6,6 +6,7 @@ import gzip
 import time
 
 import pytest
+
 from support.client import Client
 from support.fake_gateway import Answer, FakeGateway, Handler, hang
 

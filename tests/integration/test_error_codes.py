@@ -7,10 +7,10 @@ from collections.abc import Callable
 from typing import NamedTuple
 
 import pytest
-from support.client import Client
-from support.fake_gateway import Answer, FakeGateway, error
 
 from mega_code.errors import CODES
+from support.client import Client
+from support.fake_gateway import Answer, FakeGateway, error
 
 JOB = "11111111-1111-4111-8111-111111111111"
 SUBMIT = ("--skill-name", "demo-skill")

@@ -14,7 +14,11 @@ from typing import Any, Callable, Optional
 
 import pytest
 import requests
-from test_gateway_support import (
+
+from mega_code.bundle import MIB, Entry, content_hash
+from mega_code.gateway.server import Gateway
+from mega_code.settings import API_BASE
+from support.gateway import (
     SKILL,
     Client,
     Evaluator,
@@ -24,10 +28,6 @@ from test_gateway_support import (
     skill_zip,
     unique_skill,
 )
-
-from mega_code.bundle import MIB, Entry, content_hash
-from mega_code.gateway.server import Gateway
-from mega_code.settings import API_BASE
 
 UUID = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")
 NOBODY = "00000000-0000-4000-8000-000000000000"  # an id of no job

@@ -17,7 +17,10 @@ from urllib.parse import parse_qs, quote, urlsplit
 
 import pytest
 import requests
-from test_gateway_support import (
+
+from mega_code.gateway.server import Gateway
+from mega_code.settings import API_BASE
+from support.gateway import (
     ENHANCED,
     ROI,
     SKILL,
@@ -30,9 +33,6 @@ from test_gateway_support import (
     skill_zip,
     unique_skill,
 )
-
-from mega_code.gateway.server import Gateway
-from mega_code.settings import API_BASE
 
 NOW = datetime(2026, 4, 22, 6, 11, 55, tzinfo=timezone.utc)
 SHELL = b"#!/bin/sh\necho hi\n"
@@ -499,13 +499,17 @@ def test_a_job_whose_worker_fell_silent_is_taken_up_by_another_and_has_one_resul
     with running(tmp_path / "data dir", evaluator, workers=2) as gateway:
         alice = client_of(gateway)
         job_id = alice.submit(skill_zip())
-        alice.until_status(job_id, "running")
+        deadline = time.monotonic() + 10
+
+        def until_begun(count: int) -> None:
+            while len(calls) < count:
+                assert time.monotonic() < deadline
+                threading.Event().wait(0.01)
+
+        until_begun(1)
         gateway.jobs.expire_all()
         gateway.jobs.queued.notify()
-        deadline = time.monotonic() + 10
-        while len(calls) < 2:
-            assert time.monotonic() < deadline
-            threading.Event().wait(0.01)
+        until_begun(2)
         gates[1].set()
         alice.until_status(job_id, "succeeded")
         gates[0].set()

@@ -17,10 +17,10 @@ from pathlib import Path
 from typing import Any, Callable, Optional
 
 import pytest
-from test_gateway_support import SKILL, Client, Served, clean_env, error, skill_zip, unique_skill
 
 from mega_code.paths import MEGA_DIR, DataDir
 from mega_code.settings import load, running_gateway
+from support.gateway import SKILL, Client, Served, clean_env, error, skill_zip, unique_skill
 
 
 class Command:
@@ -314,7 +314,8 @@ def test_help_is_help(gateway: Command) -> None:
 
 def test_after_a_kill_it_counts_as_not_running_and_a_start_works(gateway: Command) -> None:
     gateway("start")
-    pid, url = gateway.pid(), gateway.client().url
+    waiting = gateway.client()
+    pid, url = gateway.pid(), waiting.url
     assert pid is not None
     os.kill(pid, signal.SIGKILL)
     assert gone(pid)
@@ -325,7 +326,7 @@ def test_after_a_kill_it_counts_as_not_running_and_a_start_works(gateway: Comman
     assert gateway("status") == (3, "not running\n", "")
     assert gateway("start") == (0, f"{url}\n", "")
     assert gateway.pid() != pid
-    assert gateway.client().call("GET", "/profile").status_code == 200
+    assert waiting.call("GET", "/profile").status_code == 200, "a client that waited through it is let in again"
 
 
 def test_stop_after_a_kill_tidies_up_and_touches_no_stranger(gateway: Command) -> None:

@@ -8,6 +8,7 @@ import signal
 import time
 
 import pytest
+
 from support.client import Client
 from support.fake_gateway import BASE, FakeGateway, hang
 

@@ -10,10 +10,10 @@ import zipfile
 from pathlib import Path
 
 import pytest
-from support.client import Client
-from support.fake_gateway import BASE, KEY, SKILL_MD, Answer, FakeGateway, error
 
 from mega_code import bundle
+from support.client import Client
+from support.fake_gateway import BASE, KEY, SKILL_MD, Answer, FakeGateway, error
 
 OTHER_JOB = "00000000-0000-4000-8000-000000000000"
 

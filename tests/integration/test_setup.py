@@ -10,8 +10,10 @@ import sys
 from pathlib import Path
 
 import pytest
-from support.client import REPOSITORY, Client
+
+from support.client import Client
 from support.fake_gateway import KEY, Answer, FakeGateway
+from support.room import REPOSITORY
 
 SESSION = "3f2504e0-4f89-11d3-9a0c-0305e82c3301"
 

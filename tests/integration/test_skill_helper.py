@@ -9,6 +9,7 @@ import sys
 from typing import Any
 
 import pytest
+
 from support.client import Client
 
 OURS = "---\nname: {0}\ndescription: D {0}\nmetadata:\n  author: Jane, co-authored by WWW.MegaCode.AI\n---\n"

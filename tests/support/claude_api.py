@@ -6,6 +6,7 @@ that is resumed goes on where it was.
 
 from __future__ import annotations
 
+import contextlib
 import json
 import re
 import threading
@@ -160,10 +161,8 @@ class _Handler(BaseHTTPRequestHandler):
             self.wfile.write(body)
 
     def handle(self) -> None:
-        try:
+        with contextlib.suppress(OSError):  # the client went away
             super().handle()
-        except OSError:
-            pass  # the client went away
 
     def log_message(self, *unused: object) -> None:
         """Quiet."""

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any, Optional
 
 import pytest
+
 from support.claude_api import MISREAD, ClaudeApi
 from support.room import REPOSITORY, Room
 from support.scripted_model import PRINTED
@@ -149,7 +150,8 @@ class Claude:
         watchdog.start()
         session = Session([], [], [])
         try:
-            _send(process, {"type": "user", "message": {"role": "user", "content": f"{COMMAND} {arguments}".rstrip(" ")}})
+            typed = {"role": "user", "content": f"{COMMAND} {arguments}".rstrip(" ")}
+            _send(process, {"type": "user", "message": typed})
             for line in process.stdout:
                 event = json.loads(line)
                 if event["type"] == "control_request":

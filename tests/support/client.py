@@ -11,8 +11,7 @@ from typing import Any, NamedTuple
 
 from mega_code import envelope as envelopes
 from support.fake_gateway import KEY
-
-REPOSITORY = Path(__file__).resolve().parents[2]
+from support.room import REPOSITORY, Room
 
 
 class Outcome(NamedTuple):
@@ -29,16 +28,12 @@ class Outcome(NamedTuple):
 
 
 class Client:
-    """Runs the command in a clean room: HOME, project and DATA_DIR are the room's."""
+    """Runs the command in a clean room."""
 
-    def __init__(self, home: Path, project: Path, data: Path, env: dict[str, str]) -> None:
-        self.home, self.project, self.data = home, project, data
-        kept = {
-            name: value
-            for name, value in os.environ.items()
-            if name in ("PATH", "LANG", "TMPDIR") or name.startswith("COV")
-        }
-        self.env = {**kept, "HOME": str(home), "PYTHONPATH": str(REPOSITORY), "MEGA_CODE_DATA_DIR": str(data), **env}
+    def __init__(self, room: Room, env: dict[str, str]) -> None:
+        self.home, self.project, self.data = room.home, room.project, room.data
+        self.data.mkdir(exist_ok=True)
+        self.env = {**room.env, "PYTHONPATH": str(REPOSITORY), **env}
 
     def popen(
         self, *arguments: str, module: str = "mega_code.client.remote_enhance", **env: str

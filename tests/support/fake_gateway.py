@@ -95,7 +95,7 @@ class FakeGateway:
     def on(self, method: str, path: str, answer: Union[Answer, Responder], times: int = -1) -> None:
         """Answer `method` on paths that match the regular expression `path`, `times` times (-1: always)."""
         responder = answer if callable(answer) and not isinstance(answer, Answer) else lambda _: answer
-        self._responders.append((method, re.compile(path), responder, [times]))  # type: ignore[arg-type]
+        self._responders.append((method, re.compile(path), responder, [times]))
 
     def count(self, method: str, path: str) -> int:
         """How many requests came on paths that match."""

@@ -348,7 +348,8 @@ class Reader:
                 raise Misread(f"<{match[1]}> has no value")
             if not shell:
                 return found
-            quoted = match.string[match.start() - 1 : match.start()] == '"' == match.string[match.end() : match.end() + 1]
+            around = match.string[max(0, match.start() - 1) : match.end() + 1]
+            quoted = around == f'"{match[0]}"'
             if not quoted and not HARMLESS.fullmatch(found):
                 raise Misread(f"<{match[1]}> stands unquoted for {found!r}")
             return re.sub(r'(["$`\\])', r"\\\1", found) if quoted else found

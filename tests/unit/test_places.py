@@ -91,7 +91,7 @@ def test_without_a_backup_the_old_content_goes_back(place: Path, data: DataDir, 
     places.put(place, filled("old"), "install", data, swap)
     data.root.mkdir()
     data.enhancements.write_text("in the way")
-    with pytest.raises(OSError):
+    with pytest.raises(OSError, match="exists"):
         places.put(place, filled("new"), "install", data, swap)
     assert content(place) == {"old"} and siblings(place) == []
 

@@ -9,8 +9,9 @@ import pytest
 
 from mega_code.client.remote_enhance.api import Poll
 from mega_code.client.remote_enhance.polling import NotTerminal, Poller
-from mega_code.client.remote_enhance.progress import PHASES, TERMINAL, Progress, age, describe
+from mega_code.client.remote_enhance.progress import Progress, age, describe
 from mega_code.errors import MegaCodeError
+from mega_code.job import PHASES, TERMINAL
 
 JOB = "3f2504e0-4f89-11d3-9a0c-0305e82c3301"
 AWAY = MegaCodeError("network_failure", "The server cannot be reached: no connection.")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import socket
 from pathlib import Path
@@ -61,12 +62,10 @@ def test_no_text_makes_the_env_parser_fail(text: str) -> None:
 @given(st.text(st.characters(min_codepoint=32, max_codepoint=126)))
 def test_what_is_written_is_read_back_or_refused(tmp_path_factory: pytest.TempPathFactory, value: str) -> None:
     path = tmp_path_factory.mktemp("env dir") / ".env"
-    try:
+    with contextlib.suppress(MegaCodeError):
         settings.write_env_file(path, {"KEY": value})
-    except MegaCodeError as error:
-        assert (error.code == "invalid_arguments" and "'" in value and '"' in value) or value != value.strip()
-    else:
         assert settings.read_env_file(path) == {"KEY": value}
+    assert path.exists() or {"'", '"'} <= set(value)
 
 
 def test_writing_keeps_other_lines_and_closes_the_file_to_others(data: DataDir) -> None:

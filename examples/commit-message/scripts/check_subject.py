@@ -13,9 +13,9 @@ def problems(subject: str) -> list:
     if not match:
         found.append("it does not read 'type(scope): what it does'")
     elif match.group(1) not in TYPES:
-        found.append("unknown type '%s'; one of: %s" % (match.group(1), ", ".join(TYPES)))
+        found.append(f"unknown type '{match.group(1)}'; one of: {', '.join(TYPES)}")
     if len(subject) > 72:
-        found.append("it has %d characters; 72 is the most" % len(subject))
+        found.append(f"it has {len(subject)} characters; 72 is the most")
     if subject.endswith("."):
         found.append("it ends with a full stop")
     return found

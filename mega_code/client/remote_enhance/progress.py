@@ -6,18 +6,8 @@ from collections.abc import Callable
 from datetime import datetime, timezone
 from typing import Any, Optional
 
-PHASES = ("intake", "evaluation_setup", "iterating", "publishing")
-RUNNING = ("running", "processing")
-TERMINAL = (
-    "succeeded",
-    "failed",
-    "rejected",
-    "quarantined",
-    "cancelled",
-    "enhancement_blocked",
-    "revoked",
-    "invariant_violation",
-)
+from mega_code.job import PHASES, QUEUED, RUNNING, TERMINAL
+
 REPEAT_S = 10.0
 
 
@@ -34,7 +24,7 @@ def age(seconds: float) -> str:
 def describe(job: dict[str, Any]) -> str:
     """A job's progress line without its age."""
     status, phase = job.get("status"), job.get("phase_public")
-    if status == "queued":
+    if status == QUEUED:
         return "queued — waiting for worker"
     if status not in RUNNING:
         return str(status)
@@ -78,7 +68,7 @@ class Progress:
 
     def _warn_of_news(self, job: dict[str, Any]) -> None:
         status, phase = job.get("status"), job.get("phase_public")
-        if status not in ("queued", *RUNNING, *TERMINAL):
+        if status not in (QUEUED, *RUNNING, *TERMINAL):
             self._warn_once(f"unknown status {str(status)[:80]!r}; waiting on")
         if status in RUNNING and phase is not None and phase not in PHASES:
             self._warn_once(f"unknown phase {str(phase)[:80]!r}")
