@@ -1,11 +1,13 @@
 #!/usr/bin/env bash
 # Usage: configure.sh [--server-url URL] [--mode MODE] [--api-key-stdin]
+#        configure.sh --show
 #
 # Set the server, the mode and the API key; they are kept in DATA_DIR/.env, mode 0600. Without a flag it asks.
 # Prints what was set, the key masked.
 #
 #   --server-url URL   the gateway's base URL
 #   --mode MODE        remote, or local
+#   --show             change nothing; print what is in force
 #   --api-key-stdin    read the API key from stdin; it is never taken from the command line
 #
 # Exit: 0 set, 4 bad input.
@@ -26,7 +28,7 @@ while [ $# -gt 0 ]; do
   --api-key | --api-key=*) die 4 "a key on the command line can be read by everybody; use --api-key-stdin, or no flag and be asked." ;;
   --*=*) set -- "${1%%=*}" "${1#*=}" "${@:2}" && continue ;;
   --server-url | --mode) needs_value "$@" && args+=("$1" "$2") && shift ;;
-  --api-key-stdin) args+=("$1") ;;
+  --api-key-stdin | --show) args+=("$1") ;;
   *) die 4 "unknown argument '$1'; see --help." ;;
   esac
   shift

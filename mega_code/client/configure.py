@@ -6,7 +6,7 @@ import argparse
 import getpass
 import os
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from mega_code import settings
 from mega_code.client.commandline import Parser
@@ -28,10 +28,14 @@ def main(argv: Sequence[str]) -> int:
     parser = Parser(prog="configure", description="Set the server, the API key and the mode.")
     parser.add_argument("--server-url", metavar="URL", help="the gateway's base URL")
     parser.add_argument("--mode", choices=MODES, help="remote for the remote flow")
+    parser.add_argument("--show", action="store_true", help="change nothing; print what is in force")
     parser.add_argument("--api-key-stdin", action="store_true", help="read the API key from standard input")
     path = DataDir(data_dir(os.environ)).env_file
     try:
-        updates = _collect(parser.parse_args(argv))
+        arguments = parser.parse_args(argv)
+        if arguments.show:
+            return _show()
+        updates = _collect(arguments)
         settings.write_env_file(path, updates)
     except MegaCodeError as error:
         say(f"configure: {error.message} [{error.code}]")
@@ -42,10 +46,21 @@ def main(argv: Sequence[str]) -> int:
     except (EOFError, KeyboardInterrupt):
         say("configure: nothing was changed")
         return 130
-    for name, value in updates.items():
-        print(f"{name}={mask(value) if name == KEY else value}")
+    _print(updates)
     print(f"Written to {path}")
     return 0
+
+
+def _show() -> int:
+    """What the client would work with now, wherever it comes from; empty values for what nothing names."""
+    known = settings.load(os.environ)
+    _print({URL: known.server_url or "", MODE: known.client_mode, KEY: known.api_key or ""})
+    return 0
+
+
+def _print(values: Mapping[str, str]) -> None:
+    for name, value in values.items():
+        print(f"{name}={mask(value) if name == KEY and value else value}")
 
 
 def _collect(arguments: argparse.Namespace) -> dict[str, str]:

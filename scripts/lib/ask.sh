@@ -6,10 +6,9 @@ on_terminal() { # whether there is somebody to ask
 }
 
 needs_gateway() { # whether no server is configured and the embedded gateway does not run
-  local set='^[[:space:]]*(export[[:space:]]+)?MEGA_CODE_SERVER_URL[[:space:]]*=[[:space:]]*["'\'']?[^"'\''#[:space:]]'
-  [ -z "${MEGA_CODE_SERVER_URL:-}" ] || return 1
-  ! grep -Eqs -- "$set" "$DATA_DIR/.env" || return 1
-  ! "$MEGA_DIR/scripts/gateway.sh" url >/dev/null 2>&1
+  local shown
+  shown="$(run_python mega_code.client.configure --show)" || return 1 # setup.sh says what is wrong
+  [ -z "$(headline MEGA_CODE_SERVER_URL <<<"$shown")" ]
 }
 
 skill_names() { # <project>; one `name (scope)` a line

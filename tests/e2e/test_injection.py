@@ -100,7 +100,7 @@ def test_arguments_that_hold_their_own_end_are_stopped_by_the_client_too(
 def test_a_project_with_a_hostile_name_is_a_project_like_any_other(
     claude: Claude, room: Room, fake: FakeGateway
 ) -> None:
-    room.project = room.root / '$(touch canary) `touch canary` "it\'s" \\'
+    room.project = room.root / '$(touch canary) `touch canary` "it\'s"'
     room.project.mkdir()
     folder = room.add_skill()
     session = claude.enhance("demo-skill", {"be installed": ["project"], "another skill": ["Done"]})

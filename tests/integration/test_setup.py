@@ -103,6 +103,16 @@ def test_configure_writes_the_file_and_shows_the_key_masked(client: Client) -> N
     ]
 
 
+def test_configure_shows_what_is_in_force_and_changes_nothing(client: Client, fake: FakeGateway) -> None:
+    done = run(client, "configure", "--show")
+    assert done.stdout.splitlines() == [
+        f"MEGA_CODE_SERVER_URL={fake.url}",
+        "MEGA_CODE_CLIENT_MODE=remote",
+        f"MEGA_CODE_API_KEY={KEY[:4]}…{KEY[-2:]}",
+    ]
+    assert not (client.data / ".env").exists()
+
+
 @pytest.mark.parametrize(
     ("arguments", "says"),
     [
