@@ -6,7 +6,7 @@
 # The last line counts: N passed, N failed, N skipped.
 #
 #   --quick   this Python alone, without the slow tests, the linters and the coverage
-#   --all     everything, which is also what happens without a flag
+#   --all     fetch the Claude Code client from npm too, and run the end-to-end tests with it
 #
 # PYTHON names the Python to use (default: python3), MEGA_CODE_TEST_ENV the folder for what is set up (default:
 # DATA_DIR/test-env).
@@ -22,12 +22,12 @@ done
 # shellcheck source=scripts/lib/common.sh
 . "$(dirname "$self")/lib/common.sh"
 
-quick=''
+quick='' all=''
 while [ $# -gt 0 ]; do
   case "$1" in
   -h | --help) usage && exit ;;
   --quick) quick=yes ;;
-  --all) ;;
+  --all) all=yes ;;
   *) die 4 "unknown argument '$1'; see --help." ;;
   esac
   shift
@@ -83,9 +83,15 @@ tests() { # <name> <python> <module and arguments of pytest...>; one run in a ro
     -q -n auto --dist loadgroup -p no:cacheprovider --basetemp "$work/pytest" --junitxml "$report"
 }
 
+find_claude() { # exports MEGA_CODE_TEST_CLAUDE, which the end-to-end tests run
+  MEGA_CODE_TEST_CLAUDE="$(tests/e2e/fetch_claude.sh "$envs/npm")" || die 5 "the Claude Code client could not be fetched."
+  export MEGA_CODE_TEST_CLAUDE
+}
+
 main="${PYTHON:-python3}"
 [[ "$(version "$main")" =~ ^3\.(9|1[0-9])\. ]] || die 5 "$main is no Python 3.9 or later."
 find_bats
+[ -z "$all" ] || find_claude
 prepare "$main" full
 full="$python"
 
@@ -112,7 +118,7 @@ else
     for other in "${PYENV_ROOT:-$HOME/.pyenv}/versions/3.$minor".*/bin/python "$(command -v "python3.$minor" || :)"; do
       [[ "$(version "$other")" == "3.$minor".* && "$(version "$full")" != "3.$minor".* ]] || continue
       prepare "$other" base
-      tests "$(version "$python")" "$python" -m pytest tests/unit tests/integration
+      tests "$(version "$python")" "$python" -m pytest -m 'not slow' tests/unit tests/integration
       break
     done
   done

@@ -8,6 +8,7 @@ from bisect import bisect_left
 from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cached_property
+from itertools import accumulate
 
 from mega_code.evaluation.inline import Link, Span, links, mask, protected
 
@@ -25,6 +26,7 @@ class Kind(enum.Enum):
 
 
 VERBATIM = frozenset((Kind.FENCED, Kind.INDENTED, Kind.HTML))
+_TAG_LINE = re.compile(r"<(/?)([A-Za-z][\w-]*)(?:\s[^<>]*)?>")
 PROSE = frozenset((Kind.PARAGRAPH, Kind.HEADING))
 
 
@@ -93,6 +95,22 @@ class Document:
     kinds: tuple[Kind, ...]
     blocks: tuple[Block, ...]
     faithful: bool
+
+    @cached_property
+    def between_tags(self) -> frozenset[int]:
+        """The lines from a tag such as <example> alone on its line to its end tag: a template or sample, as code is."""
+        opened: dict[str, list[int]] = {}
+        change = [0] * (len(self.lines) + 1)
+        for index, line in enumerate(self.lines):
+            tag = _TAG_LINE.fullmatch(line.strip())
+            if not tag or self.kinds[index] in (Kind.FENCED, Kind.INDENTED):
+                continue
+            if not tag.group(1):
+                opened.setdefault(tag.group(2), []).append(index)
+            elif opened.get(tag.group(2)):
+                change[opened[tag.group(2)].pop()] += 1
+                change[index + 1] -= 1
+        return frozenset(index for index, depth in enumerate(accumulate(change)) if depth > 0)
 
     @cached_property
     def prose(self) -> tuple[Prose, ...]:

@@ -40,7 +40,7 @@ class Report(NamedTuple):
     """The verdicts on one skill, by expectation, and its estimated tokens."""
 
     verdicts: dict[str, Verdict]
-    tokens: int
+    tokens: float
 
     def cases(self) -> dict[str, list[Verdict]]:
         """The verdicts of the cases that have any expectation that applies."""

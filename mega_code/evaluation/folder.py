@@ -19,7 +19,7 @@ from mega_code.skill import SKILL_MD, split
 TEXT_BYTES = 512 * 1024
 TEXT_LINES = 20_000
 REFERENCES = "references/"
-REFERENCES_BYTES = 4 * 1024 * 1024
+REFERENCES_BYTES = 2 * 1024 * 1024
 BOM = "\ufeff"
 
 
@@ -137,9 +137,11 @@ def read(root: Path, skill_id: str) -> Skill:
         if path.startswith(REFERENCES) and path.endswith((".md", ".markdown")):
             text, problem = _text(root, path)
             budget -= len(text or "")
-            if text is None:
+            if text is not None and budget < 0:
+                problem = f"was not looked at: the references are over {REFERENCES_BYTES // 1024} KiB together"
+            if problem or text is None:
                 unreadable.append(Finding(path, 0, problem))
-            elif budget >= 0:
+            else:
                 texts[path] = text
     return Skill(skill_id, files, texts, tuple(unreadable))
 

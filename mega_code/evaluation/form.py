@@ -1,7 +1,7 @@
 """The form of a Markdown text: what is untidy or broken in it, and which of that can be mended without a loss.
 
 Each function takes a parsed document and gives line indexes or blocks; checks report them and rewrites mend them,
-so the two never disagree about what is wrong.
+so the two never disagree about what is wrong. What stands between tags is a sample and its form is nobody's fault.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ def trailing_space(document: Document) -> list[int]:
     removal would turn a backslash into a line break.
     """
     blocks = {index: block for block in document.blocks for index in range(block.first, block.last + 1)}
-    inside = _ends_inside_spans(document)
+    inside = _ends_inside_spans(document) | document.between_tags
     found = []
     for index, line in enumerate(document.lines):
         bare = line.rstrip(" \t")
@@ -52,14 +52,18 @@ def blank_runs(document: Document) -> list[tuple[int, int]]:
     """
     runs, start = [], 0
     for index in range(len(document.lines) + 1):
-        inside = index < len(document.lines) and document.kinds[index] is Kind.BLANK
-        if inside and not document.lines[index].strip(" \t"):
+        if index < len(document.lines) and _is_empty(document, index):
             continue
         after_marker = start > 0 and document.kinds[start - 1] is Kind.BLANK
         if index - start >= LONG_RUN and not after_marker:
             runs.append((start, index - 1))
         start = index + 1
     return runs
+
+
+def _is_empty(document: Document, index: int) -> bool:
+    blank = document.kinds[index] is Kind.BLANK and not document.lines[index].strip(" \t")
+    return blank and index not in document.between_tags
 
 
 def glued_headings(document: Document) -> list[int]:
@@ -73,7 +77,8 @@ def glued_headings(document: Document) -> list[int]:
     for number, block in enumerate(document.blocks):
         line = document.lines[block.first]
         indented = block.first < block.last and document.lines[block.first + 1][:1].isspace()
-        if block.kind is Kind.PARAGRAPH and block.depth == 0 and not indented:
+        sample = block.first in document.between_tags
+        if block.kind is Kind.PARAGRAPH and block.depth == 0 and not indented and not sample:
             title = number == 0 and block.first == block.last and _GLUED_TITLE.match(line)
             if title or _GLUED.match(line):
                 found.append(block.first)

@@ -117,8 +117,7 @@ def metadata_types(skill: Skill) -> Found:
     wrong = [key for key in there if not (_is_tags(values[key]) if key == "tags" else isinstance(values[key], str))]
     text = "writes metadata.{} as something other than {}"
     kinds = {"tags": "a list of texts"}
-    findings = [at(skill, "metadata", text.format(key, kinds.get(key, "a text in quotes")))[0] for key in wrong]
-    return findings if there else None
+    return [at(skill, "metadata", text.format(key, kinds.get(key, "a text in quotes")))[0] for key in wrong]
 
 
 def _is_tags(value: object) -> bool:

@@ -27,7 +27,7 @@ class Repeat(NamedTuple):
 
 
 def find(document: Document) -> list[Repeat]:
-    """Paragraphs of plain prose, outside lists and quotes, that were said before word for word.
+    """Paragraphs of plain prose, outside lists, quotes and samples between tags, that were said before word for word.
 
     Place can be meaning. One is removable only if it introduces nothing, points nowhere and leaves no section empty;
     and where the first stands in another section than its own or one around it, only if it binds nobody to do
@@ -38,7 +38,7 @@ def find(document: Document) -> list[Repeat]:
     under = list(sections(document))
     for number, (block, path) in enumerate(under):
         text = document.text(block)
-        if not _is_prose(block, text):
+        if not _is_prose(block, text) or block.first in document.between_tags:
             continue
         earlier = seen.setdefault("\n".join(line.strip() for line in text.split("\n")), {})
         if earlier:

@@ -23,32 +23,40 @@ Texts = dict[str, str]
 class Rewrite(NamedTuple):
     """`component` is `description`, `frontmatter` or `body`; `text` says what was done, in the past tense.
 
-    `propose` gives the texts that it would change, by path, none where there is nothing to mend.
+    `propose` gives the texts that it would change, by path, none where there is nothing to mend. `same_words` says that
+    it may change white space only.
     """
 
     id: str
     component: str
     text: str
     propose: Callable[[Skill], Texts]
+    same_words: bool = False
 
 
-def guard(component: str, before: Skill, after: Skill) -> str:
+def guard(rewrite: Rewrite, before: Skill, after: Skill) -> str:
     """Why a proposal must not be kept, or an empty string.
 
     All code is to be the same, byte for byte and in order. A line's end is the file's and not the code's, so that
     Windows line ends can be mended. A change to the body leaves the frontmatter's values alone, and the other way.
     """
-    if component == "body" and before.frontmatter != after.frontmatter:
+    if rewrite.component == "body" and before.frontmatter != after.frontmatter:
         return "it would change the frontmatter"
-    if component != "body" and [page.body for page in before.pages()] != [page.body for page in after.pages()]:
+    if rewrite.component != "body" and [page.body for page in before.pages()] != [page.body for page in after.pages()]:
         return "it would change the instructions"
     for page in before.pages():
         new = after.page(page.path)
+        if rewrite.same_words and _characters(page) != _characters(new):
+            return f"it would change the words of {page.path}"
         if verbatim(page.document) != verbatim(new.document):
             return f"it would change a code block of {page.path}"
         if _spans(page.document) != _spans(new.document):
             return f"it would change a code span of {page.path}"
     return ""
+
+
+def _characters(page: Page) -> str:
+    return "".join(page.body.lstrip(BOM).split())
 
 
 def _spans(document: Document) -> list[str]:
@@ -183,7 +191,7 @@ def _in_skill_md(propose: Callable[[Skill], Optional[str]]) -> Callable[[Skill],
 
 
 REWRITES = (
-    Rewrite("line-ends", "body", "made every line end in LF", line_ends),
+    Rewrite("line-ends", "body", "made every line end in LF", line_ends, True),
     Rewrite("name", "frontmatter", "added the folder's name", _in_skill_md(front.add_name)),
     Rewrite("description-space", "description", "closed gaps in the description", _in_skill_md(front.tidy_description)),
     Rewrite("keys-place", "frontmatter", "moved keys into metadata", _in_skill_md(front.move_into_metadata)),
@@ -191,10 +199,10 @@ REWRITES = (
     Rewrite("tools-style", "frontmatter", "listed allowed-tools one to a line", _in_skill_md(front.list_tools_by_line)),
     Rewrite("tags", "frontmatter", "added tags", _in_skill_md(front.add_tags)),
     Rewrite("fences", "body", "closed a code block", fences),
-    Rewrite("headings", "body", "put the space into headings", headings),
+    Rewrite("headings", "body", "put the space into headings", headings, True),
     Rewrite("links", "body", "corrected the spelling of links", links),
     Rewrite("repeats", "body", "took out repeated paragraphs", repeats),
-    Rewrite("trailing-space", "body", "took out white space at line ends", trailing_space),
-    Rewrite("blank-lines", "body", "closed runs of blank lines", blank_lines),
-    Rewrite("final-newline", "body", "ended texts with one line end", final_newline),
+    Rewrite("trailing-space", "body", "took out white space at line ends", trailing_space, True),
+    Rewrite("blank-lines", "body", "closed runs of blank lines", blank_lines, True),
+    Rewrite("final-newline", "body", "ended texts with one line end", final_newline, True),
 )

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import difflib
 from collections.abc import Iterator
-from typing import NamedTuple
+from typing import NamedTuple, Optional
 
 from mega_code.evaluation.checks import Report, evaluate
 from mega_code.evaluation.folder import Skill
@@ -28,7 +28,8 @@ class Best(NamedTuple):
 def search(skill: Skill, report: Report, progress: Progress) -> tuple[Best, list[JSON]]:
     """The best skill that the rewrites lead to, and the lineage of every candidate; the original is number 0."""
     best = Best(skill, report, 0, ())
-    lineage: list[JSON] = [_entry(0, None, "", "", report, True, "the skill as uploaded")]
+    scored = {"train_score": round(report.pass_rate(), 6), "kept": True, "why": "the skill as uploaded"}
+    lineage: list[JSON] = [{**_entry(0, None, None, ""), **scored}]
     done, total = 0, len(REWRITES)
     dropped: dict[str, int] = {}  # the candidate that a rewrite could not improve on
     for number in range(MAX_ROUNDS):
@@ -52,15 +53,19 @@ def search(skill: Skill, report: Report, progress: Progress) -> tuple[Best, list
 def _weigh(best: Best, rewrite: Rewrite, proposal: Texts, number: int) -> tuple[Best, JSON]:
     """The better of the best so far and the proposal, and the proposal's entry in the lineage."""
     skill = best.skill.changed(proposal)
-    refused = guard(rewrite.component, best.skill, skill)
-    report = best.report if refused else evaluate(skill)
-    why = refused or _regress(best.report, report)
-    kept = not why
-    gained = best.report.findings() - report.findings()
-    why = why or f"{rewrite.text}: {gained} finding{'s' if gained != 1 else ''} fewer"
     diff = "".join(_diff(path, best.skill.texts[path], proposal[path]) for path in sorted(proposal))
-    entry = _entry(number, best.candidate, f"{rewrite.component}/{rewrite.id}", diff, report, kept, why)
-    return (Best(skill, report, number, (*best.kept, rewrite)) if kept else best), entry
+    entry = _entry(number, best.candidate, rewrite, diff)
+    refused = guard(rewrite, best.skill, skill)
+    if refused:
+        return best, {**entry, "why": refused}
+    report = evaluate(skill)
+    entry["train_score"] = round(report.pass_rate(), 6)
+    worse = _regress(best.report, report)
+    if worse:
+        return best, {**entry, "why": worse}
+    gained = best.report.findings() - report.findings()
+    entry.update(kept=True, why=f"{rewrite.text}: {gained} finding{'s' if gained != 1 else ''} fewer")
+    return Best(skill, report, number, (*best.kept, rewrite)), entry
 
 
 def _regress(before: Report, after: Report) -> str:
@@ -72,21 +77,26 @@ def _regress(before: Report, after: Report) -> str:
     return "" if better else "nothing would pass that failed"
 
 
-def _entry(number: int, parent: object, component: str, diff: str, report: Report, kept: bool, why: str) -> JSON:
-    part, _, rewrite = component.partition("/")
-    identity = {"candidate": number, "parent": parent, "component": part or None, "rewrite": rewrite or None}
-    return {**identity, "diff": diff, "train_score": round(report.pass_rate(), 6), "kept": kept, "why": why}
+def _entry(number: int, parent: Optional[int], rewrite: Optional[Rewrite], diff: str) -> JSON:
+    """A candidate before it is scored; `train_score` stays null for one that `guard` refuses."""
+    part = {"component": rewrite and rewrite.component, "rewrite": rewrite and rewrite.id}
+    return {"candidate": number, "parent": parent, **part, "diff": diff, "train_score": None, "kept": False, "why": ""}
 
 
 def _diff(path: str, before: str, after: str) -> str:
     """A unified diff, cut short after `DIFF_LINES`; one too large to compute is only counted."""
-    old, new = before.split("\n"), after.split("\n")
+    old, new = _lines(before), _lines(after)
     same = next((i for i, (a, b) in enumerate(zip(old, new)) if a != b), min(len(old), len(new)))
     if max(len(old), len(new)) - same > DIFF_INPUT_LINES:
         return f"--- a/{path}\n+++ b/{path}\n@@ {len(old)} lines become {len(new)}, from line {same + 1} on @@\n"
     lines = list(_unified(path, old, new))
     left = [f"... {len(lines) - DIFF_LINES} more lines of the diff\n"] if len(lines) > DIFF_LINES else []
     return "".join([*lines[:DIFF_LINES], *left])
+
+
+def _lines(text: str) -> list[str]:
+    lines = text.split("\n")
+    return [*lines[:-1], lines[-1] + "\n\\ No newline at end of file"] if lines[-1] else lines[:-1]
 
 
 def _unified(path: str, old: list[str], new: list[str]) -> Iterator[str]:

@@ -8,7 +8,8 @@ from typing import Any
 
 from mega_code.evaluation import frontmatter
 from mega_code.evaluation.folder import Skill
-from mega_code.evaluation.frontmatter_checks import metadata
+from mega_code.evaluation.frontmatter_checks import description, metadata
+from mega_code.evaluation.tags import derive
 
 AUTHOR = "co-authored by www.megacode.ai"
 OURS = "megacode.ai"
@@ -29,12 +30,22 @@ def stamp(skill: Skill, roi: list[dict[str, Any]], now: datetime, fresh: bool = 
         "author": author(there.get("author")),
         "version": bumped(skill.source.raw("metadata", "version")),
         "generated_at": now.astimezone(timezone.utc).strftime("%Y-%m-%dT%H:%M:%SZ"),
-        "tags": [str(tag) for tag in there.get("tags") or []],
+        "tags": _tags(skill),
         "roi": [{key: entry[key] for key in kept} for entry in roi],
     }
     entry = skill.source.entry("metadata")
     text = frontmatter.edit(skill.text, entry.first, entry.end, []) if entry and fresh else skill.text
     return frontmatter.set_metadata(text, values)
+
+
+def _tags(skill: Skill) -> list[str]:
+    """The tags that the skill has, wherever it has them, as texts; from its words if it has none."""
+    for tags in (metadata(skill).get("tags"), skill.frontmatter.get("tags")):
+        if isinstance(tags, (list, dict)) and tags:
+            return [str(tag) for tag in tags]
+        if isinstance(tags, str) and tags.strip(" ,"):
+            return [tag.strip() for tag in tags.split(",") if tag.strip()]
+    return derive(str(skill.frontmatter.get("name", skill.skill_id)).strip(), description(skill))
 
 
 def author(old: object) -> str:

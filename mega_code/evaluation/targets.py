@@ -58,12 +58,6 @@ def local_links(skill: Skill) -> Iterator[tuple[Page, Prose, Link]]:
                     yield page, prose, link
 
 
-def linked_files(skill: Skill) -> set[str]:
-    """The files and folders of the skill that its links lead to."""
-    found = {_resolves(skill, page.path, link.target) for page, _, link in local_links(skill)}
-    return {path for path in found if path}
-
-
 def _readings(page: str, target: str) -> Iterator[str]:
     """The paths below the skill that a target may mean: from its own file, or from the root, as specified."""
     path = target.split("#")[0].split("?")[0]

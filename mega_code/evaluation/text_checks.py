@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 import re
 from collections.abc import Iterable
 from typing import Callable, Optional
@@ -20,16 +19,16 @@ BODY_TOKENS = 5000
 BYTES_A_TOKEN = 4
 
 
-def tokens(skill: Skill) -> int:
+def tokens(skill: Skill) -> float:
     """Estimated tokens of what an agent loads: the description and the body of SKILL.md, no other frontmatter.
 
-    The estimate is UTF-8 bytes by four, rounded up: no tokenizer is at hand, and before and after are measured alike.
+    The estimate is UTF-8 bytes by four: no tokenizer is at hand, and before and after are measured alike.
     """
     return _estimate(description(skill), skill.page(SKILL_MD).body)
 
 
-def _estimate(*texts: str) -> int:
-    return math.ceil(sum(len(text.encode()) for text in texts) / BYTES_A_TOKEN)
+def _estimate(*texts: str) -> float:
+    return sum(len(text.encode()) for text in texts) / BYTES_A_TOKEN
 
 
 def body_is_there(skill: Skill) -> Found:
@@ -47,7 +46,7 @@ def body_is_short(skill: Skill) -> Found:
 def body_is_light(skill: Skill) -> Found:
     page = skill.page(SKILL_MD)
     size = _estimate(page.body)
-    text = f"has a body of about {size} tokens"
+    text = f"has a body of about {size:.0f} tokens"
     return [] if size <= BODY_TOKENS else [Finding(SKILL_MD, page.first_line, text)]
 
 

@@ -168,6 +168,17 @@ installed() { # <scope>; whether the enhanced skill is there
   [[ "$stderr" == "setup: "* ]]
 }
 
+# bats test_tags=slow
+@test "enhance: with nothing configured it starts the embedded gateway, says so, and goes all the way" {
+  run -0 --separate-stderr enhance.sh "$REPOSITORY/examples/commit-message" --yes 3>&-
+  [[ "$stderr" == "enhance: no server is configured; starting the embedded gateway."* ]]
+  equal "Installed at $PROJECT/.claude/skills/commit-message." "${lines[0]}"
+  [[ "${lines[1]}" == "ROI: "*"model=static-checks" ]]
+  [ -f .claude/skills/commit-message/SKILL.md ]
+  run -0 --separate-stderr enhance.sh "$REPOSITORY/examples/commit-message" --yes 3>&-
+  [[ "$stderr" != *"starting the embedded gateway"* && "$stderr" == *"submitted before; resuming job"* ]]
+}
+
 @test "enhance: a server in .env is used, and no gateway started" {
   fake_gateway
   skill demo-skill

@@ -62,6 +62,18 @@ fetched() { # a job that is fetched and ready
   equal error "$(value OUTCOME)"
 }
 
+@test "install: --cleanup-original moves a copy that is in the way into a backup" {
+  skill demo-skill global
+  cd "$HOME"
+  run -0 install.sh --cleanup-original .claude/skills/demo-skill/SKILL.md --project-dir "$PROJECT"
+  equal "$HOME/.claude/skills/demo-skill" "$(value REMOVED)"
+  [ ! -e "$HOME/.claude/skills/demo-skill" ]
+  run -0 install.sh --undo "$(value BACKUP_PATH)"
+  [ -f "$HOME/.claude/skills/demo-skill/SKILL.md" ]
+  run -4 install.sh --cleanup-original "$ROOM"
+  equal cleanup_unsafe_path "$(value ERROR_CODE)"
+}
+
 @test "install: what was never fetched is fetched, and without a server is status 4" {
   fake_gateway
   MEGA_CODE_SERVER_URL=http://127.0.0.1:9 run -4 install.sh --job-id "$JOB" --skill-name demo-skill --scope project
@@ -86,4 +98,5 @@ fetched() { # a job that is fetched and ready
   expect "say what to undo: a backup folder, or --skill-name NAME." --undo
   expect "--undo takes a backup folder or --skill-name, and nothing else." --undo --job-id "$id" --skill-name x
   expect "--undo takes a backup folder or --skill-name, and nothing else." --undo somewhere --skill-name x
+  expect "--cleanup-original takes a path, and nothing else." --cleanup-original x --skill-name x
 }

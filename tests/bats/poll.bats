@@ -41,6 +41,19 @@ load test_helper
   [[ "$stderr" == *"iterating [1/5]"* ]]
 }
 
+@test "poll: of --poll-timeout it says what is left for the next call" {
+  fake_gateway running
+  left() { # <poll-timeout> <max-wait>
+    run -3 --separate-stderr poll.sh --job-id "$JOB" --poll-timeout "$1" --max-wait "$2"
+    value TIME_LEFT
+  }
+  equal 1199.5 "$(left 1200 0.5)"
+  equal none "$(left 0.5 540)"
+  equal 0 "$(left 0 0.5)"
+  run -4 --separate-stderr poll.sh --job-id "$JOB" --poll-timeout soon
+  equal "poll: --poll-timeout and --max-wait take seconds, like 90 or 0.5." "$stderr"
+}
+
 @test "poll: Ctrl+C in the middle exits 130 and names the job" {
   fake_gateway running
   run -130 --separate-stderr interrupted SIGINT iterating poll.sh --job-id "$JOB"

@@ -159,7 +159,7 @@ run --quiet --no-sync --directory $CLONE --extra gateway python -m mega_code.cli
 @test "runtime: no network is one sentence that says what to do, and status 5" {
   bare_python
   unset PIP_FIND_LINKS PIP_EXTRA_INDEX_URL
-  PIP_NO_INDEX=1 MEGA_CODE_CLIENT_MODE=remote MEGA_CODE_SERVER_URL=http://127.0.0.1:9 MEGA_CODE_API_KEY=key \
+  PIP_CONFIG_FILE=/dev/null PIP_NO_INDEX=1 MEGA_CODE_CLIENT_MODE=remote MEGA_CODE_SERVER_URL=http://127.0.0.1:9 MEGA_CODE_API_KEY=key \
     run -5 --separate-stderr setup.sh
   [[ "${stderr_lines[*]}" == *"setup: the Python packages could not be installed; is there a network?"*"pip install requests PyYAML" ]]
   [ ! -e "$DATA/runtime/venv" ]

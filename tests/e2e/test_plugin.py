@@ -68,3 +68,7 @@ def test_it_installs_from_a_clone_costs_little_and_runs_the_whole_flow(
     assert f"Installed at {folder}." in session.said
     assert session.asked_for == []
     assert str(REPOSITORY) not in "".join(session.commands)
+
+    reading = claude.enhance("--hitl")
+    assert reading.asked_for == []
+    assert reading.said != ""

@@ -122,6 +122,17 @@ def test_the_copy_in_the_other_scope_stays_where_the_person_wants_both(
     assert old.exists()
 
 
+def test_an_install_that_cannot_be_done_is_reported_and_not_tried_again(
+    claude: Claude, room: Room, fake: FakeGateway
+) -> None:
+    old = room.add_skill("global")
+    (room.project / ".claude").write_text("no folder")
+    session = claude.enhance("demo-skill", {"be installed": ["project"]})
+    assert session.scripts == FULL_RUN
+    assert "[install_failed]" in session.said
+    assert not enhanced(old)
+
+
 def test_the_next_session_has_the_new_description(claude: Claude, room: Room, fake: FakeGateway) -> None:
     room.add_skill(text="---\nname: demo-skill\ndescription: The old words of it.\n---\n# Old\n")
     new = fake.files["SKILL.md"].decode().replace("Does a thing.", "The new words of it.").encode()
@@ -315,7 +326,7 @@ def test_a_name_may_be_cut_short_and_must_fit_one_skill(claude: Claude, room: Ro
     for name in ("alpha-one", "alpha-two"):
         room.add_skill(name=name, text=OURS.format(name=name))
     assert claude.enhance("alpha-t", {"be installed": ["not now"]}).printed("SKILL_NAME")[-1] == "alpha-two"
-    assert "'alpha' fits alpha-one, alpha-two; give one name in full." in claude.enhance("alpha").said
+    assert claude.enhance("alpha").said == "'alpha' fits alpha-one, alpha-two; give one name in full."
 
 
 # The local flow

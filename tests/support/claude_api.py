@@ -10,6 +10,7 @@ import contextlib
 import json
 import re
 import threading
+import uuid
 from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any, Optional, Union
@@ -170,7 +171,8 @@ class _Handler(BaseHTTPRequestHandler):
 
 def _message(model: Optional[str], blocks: list[Json]) -> Json:
     return {
-        "id": "msg_0001",
+        # The client takes messages of one id for one message.
+        "id": f"msg_{uuid.uuid4().hex}",
         "type": "message",
         "role": "assistant",
         "model": model,

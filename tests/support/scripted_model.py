@@ -321,7 +321,7 @@ class Reader:
     def _report(self) -> Generator[Move, Union[Output, str], None]:
         """Run the block that reports, and show what it prints."""
         if "RESULT_JSON" not in self.printed:
-            self.said.append(self.output.text.strip())
+            self._relay()
             return
         block = self.text.step("6").block
         if not block:
@@ -330,9 +330,13 @@ class Reader:
         shown = self._output((yield Bash(self._fill(block, shell=True), self.text.timeout)))
         self.said.append(shown.text.strip())
 
+    def _relay(self) -> None:
+        """Show what the block said in words."""
+        self.said += [line for line in self.output.text.strip().splitlines() if not line.startswith(("{", "["))]
+
     def _tell(self, what: str) -> None:
         if what == "relay":
-            self.said.append(self.output.text.strip())
+            self._relay()
         elif what.lower() == "sum up in one line":
             self.said.append(f"{self.values.get('SKILL_NAME', '')}: {self.values.get('OUTCOME', 'nothing done')}.")
         else:

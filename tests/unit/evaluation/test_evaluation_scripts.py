@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Union
 
@@ -14,7 +15,7 @@ from mega_code.evaluation.scripts import inspect
 PYTHON = "Python {}.{}".format(*sys.version_info)
 
 
-def inspected(root: Path, files: dict[str, Union[str, bytes]]) -> dict[str, object]:
+def inspected(root: Path, files: Mapping[str, Union[str, bytes]]) -> dict[str, list[Finding]]:
     for path, content in files.items():
         (root / path).parent.mkdir(parents=True, exist_ok=True)
         (root / path).write_bytes(content.encode() if isinstance(content, str) else content)
@@ -22,7 +23,7 @@ def inspected(root: Path, files: dict[str, Union[str, bytes]]) -> dict[str, obje
 
 
 def test_what_parses_passes_and_what_is_not_there_does_not_count(tmp_path: Path) -> None:
-    files = {
+    files: dict[str, Union[str, bytes]] = {
         "a.py": "# -*- coding: latin-1 -*-\nx = 'é'\n".encode("latin-1"),
         "b.sh": "for a in b; do echo; done\n",
         "run": "#!/bin/bash\ntrue\n",
@@ -31,7 +32,7 @@ def test_what_parses_passes_and_what_is_not_there_does_not_count(tmp_path: Path)
         "e.zsh": "((",
         "notes.txt": "((",
     }
-    assert inspected(tmp_path, dict(files)) == {"python": [], "shell": [], "json": [], "yaml": []}
+    assert inspected(tmp_path, files) == {"python": [], "shell": [], "json": [], "yaml": []}
     assert inspected(tmp_path, {"notes.txt": "(("}) == {}
 
 
@@ -53,7 +54,6 @@ def test_what_does_not_parse_is_named_with_its_line(
     tmp_path: Path, path: str, content: Union[str, bytes], line: int, text: str
 ) -> None:
     ((finding,),) = inspected(tmp_path, {path: content}).values()
-    assert isinstance(finding, Finding)
     assert (finding.file, finding.line or line) == (path, line or finding.line)
     assert finding.text.startswith(text)
 
@@ -82,5 +82,5 @@ def test_nothing_is_executed(tmp_path: Path) -> None:
         "sitecustomize.py": f"open({str(made)!r}, 'w')\n",
         "ast.py": f"open({str(made)!r}, 'w')\n",
     }
-    assert inspected(tmp_path, dict(files)) == {"python": [], "shell": [], "yaml": []}
+    assert inspected(tmp_path, files) == {"python": [], "shell": [], "yaml": []}
     assert not made.exists()

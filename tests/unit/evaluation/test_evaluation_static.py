@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+from datetime import datetime, timezone
 from pathlib import Path
 from typing import Any, Callable
 
@@ -12,6 +13,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from mega_code.evaluation import Outcome, enhance
+from mega_code.evaluation.blocks import verbatim
 from mega_code.evaluation.checks import EXPECTATIONS
 from mega_code.evaluation.folder import Skill
 from mega_code.evaluation.markdown import parse
@@ -21,6 +23,7 @@ from mega_code.evaluation.static import invariants
 from mega_code.skill import check_enhanced, parse_frontmatter, split
 
 Run = Callable[..., Outcome]
+NOW = datetime(2026, 4, 22, tzinfo=timezone.utc)
 HEAD = "---\nname: sample\ndescription: Does one thing well. Use when it is due.\nmetadata:\n  tags:\n    - x\n---\n"
 CLEAN = HEAD + "# Sample\n\nDo the thing.\n"
 NO_CALLS = {"calls": 0, "cached_calls": 0, "input_tokens": 0, "output_tokens": 0, "cost_usd": 0.0}
@@ -75,22 +78,22 @@ def test_a_skill_with_nothing_to_mend_comes_back_as_source(run: Run) -> None:
             }
         ],
     )
-    assert outcome.evaluation["arms"] == {"original": {"pass_rate": 1.0, "tokens": 18}}
+    assert outcome.evaluation["arms"] == {"original": {"pass_rate": 1.0, "tokens": 16}}
 
 
 def test_a_skill_that_can_be_mended_comes_back_enhanced(run: Run) -> None:
     outcome = run({"SKILL.md": CLEAN.replace("# Sample", "##Sample"), "scripts/a.py": "x = 1\n"})
-    figures = {"performance_increase": "2%", "token_savings": "0%"}
+    figures = {"performance_increase": "2%", "token_savings": "-2%"}
     assert outcome.files == {
         "SKILL.md": (
-            "---\nname: sample\ndescription: Does one thing well. Use when it is due.\nmetadata:\n  tags:\n    - x\n"
-            '  author: co-authored by www.megacode.ai\n  version: "1.1.0"\n  generated_at: "2026-04-22T06:11:55Z"\n'
-            '  roi:\n    - model: static-checks\n      performance_increase: "2%"\n      token_savings: "0%"\n---\n'
-            "## Sample\n\nDo the thing.\n"
-        ).encode()
+            b"---\nname: sample\ndescription: Does one thing well. Use when it is due.\nmetadata:\n  tags:\n    - x\n"
+            b'  author: co-authored by www.megacode.ai\n  version: "1.1.0"\n  generated_at: "2026-04-22T06:11:55Z"\n'
+            b'  roi:\n    - model: static-checks\n      performance_increase: "2%"\n      token_savings: "-2%"\n---\n'
+            b"## Sample\n\nDo the thing.\n"
+        )
     }
     against = {"vs_original": {**figures, "ci95": None, "p_value": None}}
-    counts = {"cases": 5, "repeats": 1, "compared_with": "original"}
+    counts = {"cases": 7, "repeats": 1, "compared_with": "original"}
     assert outcome.roi == [{"model": "static-checks", **figures, **against, **counts}]
     assert (outcome.status, outcome.artifact_kind, outcome.invariants) == ("succeeded", "enhanced", [])
     assert outcome.reason == "Mended by machine: put the space into headings."
@@ -102,7 +105,7 @@ def test_a_skill_that_can_be_mended_comes_back_enhanced(run: Run) -> None:
             "rewrite": "headings",
             "diff": (
                 "--- a/SKILL.md\n+++ b/SKILL.md\n@@ -5,6 +5,6 @@\n   tags:\n     - x\n ---\n-##Sample\n+## Sample\n \n"
-                " Do the thing.\n \n"
+                " Do the thing.\n"
             ),
             "train_score": 1.0,
             "kept": True,
@@ -110,7 +113,7 @@ def test_a_skill_that_can_be_mended_comes_back_enhanced(run: Run) -> None:
         }
     ]
     assert verdicts(outcome, "original") == {**verdicts(outcome, "candidate"), "headings": False}
-    assert outcome.evaluation["arms"]["candidate"] == {"pass_rate": 1.0, "tokens": 19}
+    assert outcome.evaluation["arms"]["candidate"] == {"pass_rate": 1.0, "tokens": 17}
 
 
 def test_what_a_person_has_to_mend_is_said_and_does_not_stand_in_the_way(run: Run) -> None:
@@ -153,9 +156,7 @@ def test_what_progress_raises_ends_the_work(run: Run, stop_at: Any) -> None:
 
 
 TOO_LONG = "The description has 1025 characters; the specification allows 1024."
-BAD_NAME = (
-    "The name {!r} breaks the specification: lower-case letters, digits and single inner hyphens, 64 characters at most."
-)
+BAD_NAME = "The name {!r} breaks the specification: lower-case letters, digits and single inner hyphens, 64 characters at most."
 
 
 @pytest.mark.parametrize(
@@ -209,7 +210,7 @@ def test_the_folder_is_only_read_and_its_links_are_not_followed(tmp_path: Path) 
     os.symlink(tmp_path, root / "loop")
     for path in (root / "SKILL.md", root / "references", root):
         path.chmod(0o555 if path.is_dir() else 0o444)
-    outcome = enhance(root, "sample", Recorder(), __import__("datetime").datetime.now().astimezone())
+    outcome = enhance(root, "sample", Recorder(), NOW)
     assert list(outcome.files) == ["SKILL.md"]
     assert (root / "SKILL.md").read_text() == CLEAN + "a \n"
     for path in (root, root / "references"):
@@ -229,7 +230,7 @@ def before_and_after(old: str, new: str) -> list[str]:
         (CLEAN, CLEAN.replace("name: sample", "name: other"), ["The name of the skill changed."]),
         (CLEAN, CLEAN.replace("one thing", "one " * 300), ["The description is too long.", "The texts grew"]),
         (CLEAN + "[a](a.md)", CLEAN + "[a](b.md)", ["A link leads nowhere: b.md."]),
-        (CLEAN, CLEAN + "a" * 80, ["The texts grew from 72 to 152 bytes."]),
+        (CLEAN, CLEAN + "a" * 80, ["The texts grew from 64 to 144 bytes."]),
         (CLEAN + "```\na\n```\n", CLEAN + "```\nb\n```\n", ["A code block changed."]),
     ],
 )
@@ -268,7 +269,11 @@ def test_a_hostile_text_takes_seconds_and_ends_well(run: Run, text: str) -> None
 
 
 def test_the_result_can_be_written_as_json_whatever_the_skill_holds(run: Run) -> None:
-    files = {"SKILL.md": CLEAN + "\u2028\ufeff\x01\x7f😀 \n[a](\x02.md)\n", "references/é\n.md": b"\xff", "a\x03.json": "{"}
+    files = {
+        "SKILL.md": CLEAN + "\u2028\ufeff\x01\x7f😀 \n[a](\x02.md)\n",
+        "references/é\n.md": b"\xff",
+        "a\x03.json": "{",
+    }
     outcome = run(files)
     assert outcome.artifact_kind == "enhanced"
     assert json.loads(json.dumps(outcome._replace(files={}), allow_nan=False))[0] == "succeeded"
@@ -285,7 +290,11 @@ SOURCES = st.lists(
         [
             *("author: Ann\n", "version: 1.10\n", 'version: "2.0"\n', "tags: a, b\n", "tags: [c]\n", "license: MIT\n"),
             *("# note\n", "custom: x\n", "allowed-tools: [Read]\n", "when_to_use: now\n", "metadata:\n", "\n"),
-            *("metadata:\n  version: 1.0\n  x: y\n", "metadata: {tags: d, author: Bo}\n", "metadata:\n  # c\n  tags:\n"),
+            *(
+                "metadata:\n  version: 1.0\n  x: y\n",
+                "metadata: {tags: d, author: Bo}\n",
+                "metadata:\n  # c\n  tags:\n",
+            ),
         ]
     ),
     max_size=4,
@@ -294,8 +303,35 @@ SOURCES = st.lists(
 BODY = st.lists(
     st.sampled_from(
         [
-            *("- ", "> ", "    ", " \n", "  \n", "```", "````\n", "~~~\n", "##A\n", "#B\n", "# C\n", "foo ", "foo foo", "`"),
-            *("<!-- ", "-->", "\n", "\n\n", "\n\n\n\n", "\r\n", "\\", "[a](A.MD)", "[b](b.md)", "[c](#c)", "| a | b | \n"),
+            *(
+                "- ",
+                "> ",
+                "    ",
+                " \n",
+                "  \n",
+                "```",
+                "````\n",
+                "~~~\n",
+                "##A\n",
+                "#B\n",
+                "# C\n",
+                "foo ",
+                "foo foo",
+                "`",
+            ),
+            *(
+                "<!-- ",
+                "-->",
+                "\n",
+                "\n\n",
+                "\n\n\n\n",
+                "\r\n",
+                "\\",
+                "[a](A.MD)",
+                "[b](b.md)",
+                "[c](#c)",
+                "| a | b | \n",
+            ),
             "A paragraph of more than sixty characters, which is said again and again.\n\n",
         ]
     ),
@@ -304,7 +340,7 @@ BODY = st.lists(
 
 
 @given(SOURCES, st.sampled_from(["Does  it. Use when due.", "It works"]), BODY, BODY)
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=100, deadline=None)
 def test_an_enhanced_skill_keeps_its_code_and_is_source_the_next_time(
     run: Run, source: str, description: str, body: str, reference: str
 ) -> None:
@@ -317,17 +353,6 @@ def test_an_enhanced_skill_keeps_its_code_and_is_source_the_next_time(
     assert set(first.files) <= {"SKILL.md", "references/r.md"}
     text = first.files["SKILL.md"].decode()
     check_enhanced(parse_frontmatter(text))
-    assert code(split(text).body) == code(body)
+    assert verbatim(parse(split(text).body)) == verbatim(parse(body))
     second = run({**files, **first.files})
     assert (second.status, second.artifact_kind, second.files) == ("succeeded", "source", {})
-
-
-def code(body: str) -> list[list[str]]:
-    """The content of code blocks, by the plainest reading: what is between its first line and its last."""
-    document = parse(body)
-    kinds = ("fenced code", "indented code", "html")
-    return [
-        [line.rstrip("\r") for line in document.lines[block.first : block.last + (0 if block.end[:1] in "`~" else 1)]]
-        for block in document.blocks
-        if block.kind.value in kinds and block.closed
-    ]
