@@ -11,7 +11,7 @@
 #   --allow-secret RELPATH   pack this file of the skill although it looks like a secret; may be repeated
 #   --session-id ID          the MEGA_CODE_SESSION_ID that setup.sh printed
 #
-# Exit: 0 submitted, 2 submitted before (JOB_ID names that job), 4 bad input, 5 authentication or network, 130 interrupted.
+# Exit: 0 submitted, 2 submitted before (EXISTING_JOB_ID names that job), 4 bad input, 5 authentication or network, 130 interrupted.
 set -euo pipefail
 self="$0"
 while [ -L "$self" ]; do

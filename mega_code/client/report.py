@@ -56,7 +56,7 @@ def _installed(envelope: Envelope) -> list[str]:
         winner = str(envelope.get("shadowed_by"))
         lines += [
             f"Warning: Claude Code will load {_line(winner)} instead; a global skill wins over a project's.",
-            f"To remove the global copy (it is backed up): {_module('--cleanup-original', winner)}",
+            f"To remove the global copy (it is backed up): {command('install.sh', '--cleanup-original', winner)}",
         ]
     elif envelope.get("other_copy"):
         other = str(envelope["other_copy"])
@@ -240,10 +240,6 @@ HEADLINES = {
 def _result(envelope: Envelope) -> dict[str, Any]:
     result = envelope.get("result")
     return result if isinstance(result, dict) else {}
-
-
-def _module(*arguments: str) -> str:
-    return f"cd {shlex.quote(str(MEGA_DIR))} && python3 -m mega_code.client.remote_enhance {shlex.join(arguments)}"
 
 
 def _line(value: Any) -> str:

@@ -15,10 +15,6 @@ from support.fake_gateway import FakeGateway
 from support.room import Room
 
 
-def pytest_configure(config: pytest.Config) -> None:
-    config.addinivalue_line("markers", "e2e: runs the real Claude Code client")
-
-
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     for item in items:
         if os.path.dirname(__file__) in str(item.path):
