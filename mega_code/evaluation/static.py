@@ -7,7 +7,7 @@ import time
 from dataclasses import replace
 from datetime import datetime
 from pathlib import Path
-from typing import NamedTuple
+from typing import NamedTuple, Optional
 
 from mega_code.errors import MegaCodeError
 from mega_code.evaluation import checks, folder, scripts, spec, targets, text_checks
@@ -127,9 +127,10 @@ def _lost(before: Report, after: Report) -> list[str]:
     return [f"With the stamp this no longer holds: {verdict.expectation.text}." for verdict in lost]
 
 
-def _evidence(report: Report) -> dict[str, list[JSON]]:
+def _evidence(report: Report) -> Optional[JSON]:
     verdicts = [verdict.as_json() for verdict in report.failed()]
-    return {"findings": [finding for verdict in verdicts for finding in verdict["evidence"]]}
+    findings = [finding for verdict in verdicts for finding in verdict["evidence"]]
+    return {"findings": findings} if findings else None
 
 
 def _todo(report: Report) -> str:

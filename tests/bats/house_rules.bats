@@ -19,30 +19,30 @@ banned() { # <pattern> <why>
 }
 
 @test "house rules: every script is executable, strict, and starts with its usage" {
-  for script in $(public); do
+  while IFS= read -r script; do
     [ -x "$script" ]
     equal '#!/usr/bin/env bash' "$(sed -n 1p "$script")"
     [[ "$(sed -n 2p "$script")" == "# Usage: ${script##*/}"* ]]
     equal 'set -euo pipefail' "$(grep -m 1 -v '^#' "$script")"
-  done
+  done < <(public)
 }
 
 @test "house rules: --help prints the header and nothing else, from anywhere and through a link" {
   cd /
-  for script in $(public); do
+  while IFS= read -r script; do
     ln -s "$script" "$ROOM/link"
     run -0 --separate-stderr "$ROOM/link" --help
     [[ "${lines[0]}" == "Usage: ${script##*/}"* && "$output" == *"Exit: 0"* && "$output" != *'#!'* ]]
     equal '' "$stderr"
     rm "$ROOM/link"
-  done
+  done < <(public)
 }
 
 @test "house rules: every script has tests" {
-  for script in $(public); do
+  while IFS= read -r script; do
     name="${script##*/}"
     [ -f "$REPOSITORY/tests/bats/${name%.sh}.bats" ]
-  done
+  done < <(public)
 }
 
 @test "house rules: nothing is run as code that is not code" {

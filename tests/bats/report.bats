@@ -5,7 +5,7 @@ load test_helper
 @test "report: says in words what the envelope means" {
   printf '{"timeout": {"job_id": "12345678-1234-1234-1234-123456789abc", "elapsed_s": 5}}\n' >"an envelope.json"
   run -0 --separate-stderr report.sh "an envelope.json"
-  [[ "$output" == *12345678-1234-1234-1234-123456789abc*"scripts/enhance.sh --poll-existing"* ]]
+  [[ "$output" == *12345678-1234-1234-1234-123456789abc*scripts/enhance.sh*" --poll-existing "* ]]
   equal '' "$stderr"
 }
 

@@ -72,7 +72,7 @@ def test_a_backup_and_a_shadowing_copy_are_named_with_the_commands_that_help() -
         installed(backup_path="/d/x backup/demo", active=False, shadowed_by="/h/.claude/skills/demo/SKILL.md")
     )
     assert "Replaced copy kept in /d/x backup/demo" in lines
-    assert "install.sh --undo '/d/x backup/demo'" in lines
+    assert report.command("install.sh", "--undo", "/d/x backup/demo") in lines
     assert "Claude Code will load /h/.claude/skills/demo/SKILL.md instead" in lines
     assert "--cleanup-original /h/.claude/skills/demo/SKILL.md" in lines
 
@@ -131,7 +131,7 @@ def test_no_terminal_obeys_what_a_server_wrote() -> None:
 def test_what_can_be_resumed_says_so_in_one_sentence_and_one_command(envelope: dict[str, Any], sentence: str) -> None:
     first, second = report.text(envelope).splitlines()
     assert first == sentence
-    assert second.endswith(f"enhance.sh --poll-existing {JOB}")
+    assert second == f"To resume: {report.command('enhance.sh', '--poll-existing', JOB)}"
 
 
 @pytest.mark.parametrize("code", sorted(CODES))

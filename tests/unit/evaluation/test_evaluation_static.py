@@ -62,7 +62,7 @@ def test_a_skill_with_nothing_to_mend_comes_back_as_source(run: Run) -> None:
         roi=[],
         reason="Every static check passes; nothing to mend.",
         invariants=[],
-        evidence={"findings": []},
+        evidence=None,
         evaluation={},
         usage_snapshot=NO_CALLS,
         lineage=[
