@@ -23,6 +23,7 @@ from mega_code.skill import SKILL_MD
 
 MIB = 1024 * 1024
 CHUNK = 128 * 1024
+FILE_FLAGS = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
 FOLDER_FLAGS = os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC
 
 FORBIDDEN_NAMES = (
@@ -216,9 +217,10 @@ class _Packer:
         return any(fnmatch.fnmatchcase(name, pattern) for pattern in LEFT_OUT_NAMES)
 
     def _add(self, found: _Found) -> None:
-        descriptor = os.open(
-            found.name, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC, dir_fd=found.folder
-        )
+        try:
+            descriptor = os.open(found.name, FILE_FLAGS, dir_fd=found.folder)
+        except OSError as error:
+            raise MegaCodeError("invalid_path", f"{found.path!r} cannot be read: {error.strerror}.") from None
         with os.fdopen(descriptor, "rb") as stream:
             kind = os.fstat(descriptor)
             if not stat.S_ISREG(kind.st_mode):
@@ -284,7 +286,7 @@ class _Member:
 def _is_run_metadata(stream: IO[bytes]) -> bool:
     """Whether a metadata.json describes a run of the service and not the skill."""
     try:
-        value: Any = json.loads(stream.read(MIB))
+        value: Any = json.loads(stream.read(25 * MIB))
     except (ValueError, RecursionError):
         value = None
     stream.seek(0)

@@ -41,12 +41,23 @@ def emit(envelope: Envelope, result_json: Optional[str] = None) -> int:
     line = render(envelope)
     if result_json:
         try:
-            write_atomic(result_json, line.encode() + b"\n")
+            _write(result_json, line)
         except (OSError, ValueError) as error:
             print(f"warning: {result_json!r} could not be written: {error}", file=sys.stderr)
+    print_line(line)
+    return exit_status(envelope)
+
+
+def _write(path: str, line: str) -> None:
+    if os.path.exists(path) and not os.path.isfile(path):
+        raise OSError("it is no file")  # a rename would put one in the place of a device such as /dev/null
+    write_atomic(path, line.encode() + b"\n")
+
+
+def print_line(line: str) -> None:
+    """Print a line on stdout, where somebody reads it."""
     try:
         print(line, flush=True)
-    except BrokenPipeError:
-        # Nobody reads; without this the interpreter complains once more at its end.
+    except OSError:
+        # Without this the interpreter would try, and complain, once more at its end.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-    return exit_status(envelope)

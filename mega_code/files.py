@@ -38,7 +38,7 @@ def write_json(path: PathLike, value: object) -> None:
     write_atomic(path, json.dumps(value, indent=2).encode() + b"\n")
 
 
-def read_json(path: PathLike, limit: int = 16 * 1024 * 1024) -> Optional[Any]:
+def read_json(path: PathLike, limit: int = 128 * 1024 * 1024) -> Optional[Any]:
     """The JSON value in a file, or None where the file is missing, unreadable, over `limit` bytes or corrupt."""
     try:
         with open(path, "rb") as stream:

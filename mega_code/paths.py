@@ -36,8 +36,11 @@ def project_dir(value: Optional[str], env: Mapping[str, str]) -> Path:
 
     Raises MegaCodeError: `invalid_path` where it is no folder, `plugin_cache_project_dir` inside Claude Code's own.
     """
-    path = Path(os.path.abspath(value or env.get("CLAUDE_PROJECT_DIR") or os.getcwd()))
-    if not path.is_dir():
+    try:
+        path = Path(os.path.abspath(value or env.get("CLAUDE_PROJECT_DIR") or os.getcwd()))
+    except FileNotFoundError:
+        raise MegaCodeError("invalid_path", "The working directory is gone; name the project folder.") from None
+    if not os.path.isdir(path):
         raise MegaCodeError("invalid_path", f"The project folder {str(path)!r} is not there.")
     for spelling in (f"{path}/", f"{path.resolve()}/"):
         if any(folder in spelling for folder in PLUGIN_FOLDERS):

@@ -8,12 +8,19 @@ from mega_code.errors import MegaCodeError
 
 OVERLAP = 512
 SHAPES: dict[str, bytes] = {
-    # A block's header ends its line, in a file or in a string with escaped line ends; a mention in prose does not.
-    "private-key block": rb"-----BEGIN (?:[A-Z0-9]+ )*PRIVATE KEY(?: BLOCK)?-----[ \t]*(?:\r?\n|\\n|\\r|\Z)",
+    # A block's header ends its line, in a file or in a string, or the key follows; a mention in prose does neither.
+    "private-key block": rb"-----BEGIN (?:[A-Z0-9]+ )*PRIVATE KEY(?: BLOCK)?-----"
+    rb"[ \t]*(?:\r?\n|\\n|\\r|\Z|[\"'][ \t]*[,+\\\r\n]|[A-Za-z0-9+/]{16})"
+    rb"|---- BEGIN SSH2 ENCRYPTED PRIVATE KEY ----|PuTTY-User-Key-File-[0-9]:",
     "AWS access key": rb"\b(?:AKIA|ASIA)[0-9A-Z]{16}\b",
     "GitHub token": rb"\bgh[pousr]_[A-Za-z0-9]{36,}|\bgithub_pat_[A-Za-z0-9_]{22,}",
     "GitLab token": rb"\bglpat-[A-Za-z0-9_-]{20,}",
     "Slack token": rb"\bxox[abeoprs]-[A-Za-z0-9-]{10,}",
+    "Slack app token": rb"\bxapp-[0-9]-[A-Za-z0-9-]{10,}",
+    "Slack webhook": rb"hooks\.slack\.com/services/T[A-Za-z0-9]+/B[A-Za-z0-9]+/[A-Za-z0-9]{16,}",
+    "Google OAuth token": rb"\bya29\.[A-Za-z0-9_-]{20,}",
+    "DigitalOcean token": rb"\bdo[oprt]_v1_[0-9a-f]{40,}",
+    "Azure storage key": rb"\bAccountKey=[A-Za-z0-9+/]{60,}",
     "Stripe key": rb"\b[rs]k_live_[A-Za-z0-9]{16,}",
     "Google API key": rb"\bAIza[0-9A-Za-z_-]{35}",
     "Anthropic key": rb"\bsk-ant-[A-Za-z0-9_-]{20,}",

@@ -24,7 +24,7 @@ _LINE = re.compile(
 
 
 class Settings(NamedTuple):
-    """What a command works with. `server_url` and `api_key` are None where nothing names them."""
+    """What a command works with. `server_url` (not checked yet) and `api_key` are None where nothing names them."""
 
     data: DataDir
     server_url: Optional[str]
@@ -51,7 +51,7 @@ def load(env: Mapping[str, str]) -> Settings:
     suffixes = tuple(s.strip().lower() for s in merged.get("MEGA_CODE_ENHANCE_DOWNLOAD_HOST_SUFFIXES", "").split(","))
     return Settings(
         data=data,
-        server_url=check_server_url(url) if url else None,
+        server_url=url,
         api_key=key,
         client_mode=mode or "",
         host_suffixes=tuple(s for s in suffixes if s.strip(".")) or DEFAULT_HOST_SUFFIXES,
@@ -71,7 +71,13 @@ def check_server_url(url: str) -> str:
         host, _ = parts.hostname, parts.port
     except ValueError:
         host, parts = None, urlsplit("")
-    plain = url.isascii() and url.isprintable() and not set(url) & set(" \\")
+    labels = host.rstrip(".").split(".") if host and ":" not in host else ["x"]
+    plain = (
+        all(0 < len(label) < 64 for label in labels)
+        and url.isascii()
+        and url.isprintable()
+        and not set(url) & set(" \\")
+    )
     if parts.scheme not in ("http", "https") or not host or not plain or "@" in parts.netloc or parts.query:
         raise MegaCodeError(
             "invalid_arguments",
@@ -157,7 +163,7 @@ def parse_env(text: str) -> dict[str, str]:
 def read_env_file(path: Path) -> dict[str, str]:
     """The settings in a `.env` file; none where it is missing or unreadable."""
     try:
-        return parse_env(path.read_text("utf-8", "replace"))
+        return parse_env(path.read_text("utf-8-sig", "replace"))
     except OSError:
         return {}
 

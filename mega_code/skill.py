@@ -9,6 +9,7 @@ from mega_code.errors import MegaCodeError
 
 SKILL_MD = "SKILL.md"
 FRONTMATTER_BYTES = 64 * 1024
+LEVELS = 64
 _FRONTMATTER = re.compile(r"\ufeff?---[ \t]*\r?\n(.*?)^---[ \t]*(?:\r?\n|\Z)", re.DOTALL | re.MULTILINE)
 
 
@@ -38,16 +39,35 @@ def parse_frontmatter(text: str) -> dict[str, Any]:
     source = split(text).frontmatter
     if len(source.encode("utf-8", "replace")) > FRONTMATTER_BYTES:
         raise MegaCodeError("invalid_frontmatter", "The frontmatter of SKILL.md is over 64 KiB.")
+    loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
     try:
-        if "*" in source and any(isinstance(token, yaml.AliasToken) for token in yaml.scan(source)):
-            raise MegaCodeError("invalid_frontmatter", "The frontmatter of SKILL.md uses YAML aliases.")
-        value = yaml.load(source, Loader=getattr(yaml, "CSafeLoader", yaml.SafeLoader))
-    except (yaml.YAMLError, ValueError, RecursionError) as error:
+        if _may_be_hostile(source):
+            _check_events(yaml, source, loader)
+        value = yaml.load(source, Loader=loader)
+    except MegaCodeError:
+        raise
+    except Exception as error:  # its constructors let KeyError, IndexError and AttributeError through as well
         reason = " ".join(str(error).split())[:200]
         raise MegaCodeError("invalid_frontmatter", f"The frontmatter of SKILL.md is no valid YAML: {reason}") from None
     if not isinstance(value, dict):
         raise MegaCodeError("invalid_frontmatter", "The frontmatter of SKILL.md is no mapping of keys to values.")
     return value
+
+
+def _may_be_hostile(source: str) -> bool:
+    """Whether it holds what aliases or deep nesting are made of; a look at its events costs as much as reading it."""
+    return "*" in source or sum(source.count(opener) for opener in ("[", "{", "- ", "? ", ": ")) > LEVELS
+
+
+def _check_events(yaml: Any, source: str, loader: Any) -> None:
+    """Refuse aliases, and nesting that would overrun the C stack of the library that builds the values."""
+    depth = 0
+    for event in yaml.parse(source, Loader=loader):
+        if isinstance(event, yaml.AliasEvent):
+            raise MegaCodeError("invalid_frontmatter", "The frontmatter of SKILL.md uses YAML aliases.")
+        depth += isinstance(event, yaml.CollectionStartEvent) - isinstance(event, yaml.CollectionEndEvent)
+        if depth > LEVELS:
+            raise MegaCodeError("invalid_frontmatter", f"The frontmatter of SKILL.md is over {LEVELS} levels deep.")
 
 
 def check_enhanced(frontmatter: dict[str, Any]) -> None:
@@ -63,8 +83,8 @@ def check_enhanced(frontmatter: dict[str, Any]) -> None:
             raise MegaCodeError("invalid_frontmatter", f"The enhanced SKILL.md has no list in metadata.{key}.")
 
 
-def author_of(frontmatter: dict[str, Any]) -> str:
-    """`metadata.author`, else a top-level `author`, else an empty string."""
+def authors_of(frontmatter: dict[str, Any]) -> str:
+    """`metadata.author` and a top-level `author`, a line each; empty lines where there is none."""
     metadata = frontmatter.get("metadata")
     nested = metadata.get("author") if isinstance(metadata, dict) else None
-    return str(nested or frontmatter.get("author") or "")
+    return f"{nested or ''}\n{frontmatter.get('author') or ''}"

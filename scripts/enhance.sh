@@ -43,7 +43,9 @@ while [ $# -gt 0 ]; do
 done
 [[ -z "$scope" || "$scope" == project || "$scope" == global ]] || die 4 "the scope is project or global, not '$scope'."
 [[ -z "$job" || -z "$skill" ]] || die 4 "--poll-existing names a job that knows its skill; leave '$skill' out."
-[[ ! "$timeout" =~ ^0+$ ]] || timeout=999999999
+number='^[0-9]+([.][0-9]+)?$' zero='^0+([.]0+)?$'
+[[ "$timeout" =~ $number ]] || die 4 "--poll-timeout takes seconds, like 90 or 0.5, and 0 for no limit; not '$timeout'."
+[[ ! "$timeout" =~ $zero ]] || timeout=999999999
 project="$(project_dir "$project")"
 
 lines='' status=0 interrupted=''

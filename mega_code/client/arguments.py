@@ -9,7 +9,7 @@ import shlex
 import sys
 from typing import NamedTuple, Optional
 
-from mega_code.client.commandline import Parser, seconds
+from mega_code.client.commandline import Parser, open_streams, seconds
 from mega_code.client.console import say
 from mega_code.client.remote_enhance.cli import DEFAULT_TIMEOUT_S
 from mega_code.errors import MegaCodeError
@@ -62,9 +62,14 @@ def parse(raw: str) -> Arguments:
     return Arguments(
         hitl=hitl,
         skill_name=check_skill_name(known.skill[0]) if known.skill else "",
-        poll_timeout=None if known.poll_timeout is None else format(known.poll_timeout, ".10g"),
+        poll_timeout=None if known.poll_timeout is None else _plain(known.poll_timeout),
         job_id="" if known.poll_existing is None else check_job_id(known.poll_existing),
     )
+
+
+def _plain(number: float) -> str:
+    """Without an exponent, which no shell reads: `1200`, `2.5`."""
+    return f"{number:.6f}".rstrip("0").rstrip(".")
 
 
 def _parser() -> Parser:
@@ -77,6 +82,7 @@ def _parser() -> Parser:
 
 def main() -> int:
     """Read stdin, print the five lines; gives the exit status."""
+    open_streams()
     try:
         raw = sys.stdin.buffer.read(LONGEST * 4 + 1).decode("utf-8", "replace")
         print("\n".join(parse(raw).lines()))

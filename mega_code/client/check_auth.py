@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from mega_code import settings
 from mega_code.client.commandline import Parser, answer, leave, named_file
 from mega_code.envelope import Envelope
+from mega_code.errors import NETWORK, MegaCodeError
 
 
 def verify(known: settings.Settings) -> Envelope:
@@ -16,7 +17,12 @@ def verify(known: settings.Settings) -> Envelope:
     from mega_code.client.remote_enhance.api import Gateway
 
     gateway = Gateway.of(known)
-    gateway.profile()
+    try:
+        gateway.profile()
+    except MegaCodeError as error:
+        if error.exit_status == NETWORK:
+            raise
+        raise MegaCodeError("network_failure", f"That is no gateway's answer: {error.message} [{error.code}]") from None
     return {"authenticated": True, "server_url": gateway.server_url, "embedded": known.embedded}
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import contextlib
 import os
 import sys
 import time
@@ -14,7 +15,9 @@ from mega_code.client.console import say
 from mega_code.envelope import Envelope, emit
 from mega_code.errors import MegaCodeError
 
-MISSING_PACKAGE = 97  # read by scripts/lib: set up a runtime and run again
+MISSING_PACKAGE = 97  # read by scripts/lib, which sets up a runtime and runs the command again
+LAUNCHER = "MEGA_CODE_LAUNCHER"  # set by scripts/lib
+PACKAGES = ("requests", "urllib3", "yaml")
 
 
 class Parser(argparse.ArgumentParser):
@@ -55,6 +58,7 @@ def answer(work: Callable[[], Envelope], job_id: Callable[[], Optional[str]], re
     `job_id` is asked at the end, so that an error or a signal names the job that exists by then.
     """
     started = time.monotonic()
+    open_streams()
     interrupt.listen()
     try:
         envelope = work()
@@ -64,17 +68,43 @@ def answer(work: Callable[[], Envelope], job_id: Callable[[], Optional[str]], re
     except MegaCodeError as error:
         envelope = error.envelope(job_id())
         say(f"error: {error.message} [{error.code}]")
-    except ImportError as error:
-        if error.name and error.name.partition(".")[0] in ("requests", "yaml", "urllib3"):
+    except Exception as error:
+        if is_missing_package(error) and LAUNCHER in os.environ:
             return MISSING_PACKAGE
-        raise
+        told = as_error(error)
+        envelope = told.envelope(job_id())
+        say(f"error: {told.message} [{told.code}]")
     status = emit(envelope, result_json)
     sys.stderr.flush()
     return status
 
 
+def is_missing_package(error: Exception) -> bool:
+    """Whether one of the two packages of the base install is not there."""
+    return isinstance(error, ImportError) and (error.name or "").partition(".")[0] in PACKAGES
+
+
+def as_error(error: Exception) -> MegaCodeError:
+    """What nobody foresaw, as an error with a code: the command still ends with its envelope."""
+    if is_missing_package(error):
+        return MegaCodeError(
+            "invalid_arguments", "The packages requests and PyYAML are missing: python3 -m pip install requests PyYAML"
+        )
+    if isinstance(error, OSError):
+        return MegaCodeError("invalid_path", f"{error}.")
+    return MegaCodeError("invalid_arguments", f"This could not be done: {type(error).__name__}: {str(error)[:200]}.")
+
+
+def open_streams() -> None:
+    """Where a standard stream is closed, nothing is read or written in its stead."""
+    sys.stdin = sys.stdin or open(os.devnull)  # noqa: SIM115 - as long as the process
+    sys.stdout = sys.stdout or open(os.devnull, "w")  # noqa: SIM115
+    sys.stderr = sys.stderr or open(os.devnull, "w")  # noqa: SIM115
+
+
 def leave(status: int) -> NoReturn:
     """End the process without waiting for transfers that were given up."""
-    sys.stdout.flush()
-    sys.stderr.flush()
+    for stream in (sys.stdout, sys.stderr):
+        with contextlib.suppress(OSError, ValueError, AttributeError):
+            stream.flush()
     os._exit(status)

@@ -32,7 +32,7 @@ def main(argv: Sequence[str]) -> int:
     parser.add_argument("--api-key-stdin", action="store_true", help="read the API key from standard input")
     path = DataDir(data_dir(os.environ)).env_file
     try:
-        arguments = parser.parse_args(argv)
+        arguments = _parse(parser, argv)
         if arguments.show:
             return _show()
         updates = _collect(arguments)
@@ -51,10 +51,24 @@ def main(argv: Sequence[str]) -> int:
     return 0
 
 
+def _parse(parser: Parser, argv: Sequence[str]) -> argparse.Namespace:
+    try:
+        return parser.parse_args(argv)
+    except MegaCodeError as error:
+        known = ("--server-url", "--mode", "--show", "--api-key-stdin")
+        if any(word.partition("=")[0] not in known and word not in MODES for word in argv[:1]):
+            # What stands there may be a key; it is not repeated.
+            raise MegaCodeError(
+                error.code, "Unknown argument; a key is read with --api-key-stdin or asked for."
+            ) from None
+        raise
+
+
 def _show() -> int:
     """What the client would work with now, wherever it comes from; empty values for what nothing names."""
     known = settings.load(os.environ)
-    _print({URL: known.server_url or "", MODE: known.client_mode, KEY: known.api_key or ""})
+    url = settings.check_server_url(known.server_url) if known.server_url else ""
+    _print({URL: url, MODE: known.client_mode, KEY: known.api_key or ""})
     return 0
 
 

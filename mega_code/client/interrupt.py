@@ -46,12 +46,17 @@ def listen() -> None:
 
 @contextlib.contextmanager
 def held() -> Iterator[None]:
-    """Hold the signals back for a few steps that belong together; one that came is raised at the end."""
+    """Hold the signals back for a few steps that belong together and are the last of a command.
+
+    One that comes meanwhile finds the work done, and the envelope says what was done; it is raised only where the
+    steps failed.
+    """
     _State.holding = True
     try:
         yield
+    except BaseException:
+        if _State.pending is not None:
+            raise Interrupted(_State.pending) from None
+        raise
     finally:
         _State.holding = False
-        if _State.pending is not None:
-            number, _State.pending = _State.pending, None
-            raise Interrupted(number)

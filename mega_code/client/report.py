@@ -16,6 +16,8 @@ from mega_code.files import read_json
 from mega_code.paths import MEGA_DIR, is_job_id
 
 SHOWN_APART = ("status", "invariants", "evidence", "evaluation", "reason", "job_id")
+# Line breaks, tabs, and the joiners that emoji and some scripts are written with; none of them steers a terminal.
+VERBATIM = "\n\t\u200c\u200d"
 SUMMARY_CHARS = 300
 VALUE_CHARS = 1000
 
@@ -69,12 +71,15 @@ def _installed(envelope: Envelope) -> list[str]:
 
 def _ready(envelope: Envelope) -> list[str]:
     job_id, name = str(envelope.get("job_id")), str(envelope.get("skill_name") or "NAME")
-    scope = envelope.get("original_scope") or "project"
+    scope, original = str(envelope.get("original_scope") or "project"), envelope.get("original_path")
+    install = ["--job-id", job_id, "--skill-name", name, "--scope", scope]
+    if scope == "project" and envelope.get("original_scope") and isinstance(original, str):
+        install += ["--project-dir", original.partition("/.claude/skills/")[0]]
     return [
         "Succeeded: an enhanced version is ready to install.",
         *roi_lines(_result(envelope).get("roi")),
         f"Staged in {_line(envelope.get('staging_dir'))}",
-        f"To install: {command('install.sh', '--job-id', job_id, '--skill-name', name, '--scope', str(scope))}",
+        f"To install: {command('install.sh', *install)}",
     ]
 
 
@@ -86,7 +91,7 @@ def roi_lines(roi: Any) -> list[str]:
     lines = []
     for entry in entries:
         performance = _figure(entry.get("performance_increase"))
-        sign = "+" if performance[:1].isdigit() else ""
+        sign = "" if performance[:1] in "+-\N{MINUS SIGN}n" else "+"
         savings = _figure(entry.get("token_savings"))
         model = _line(entry.get("model") or "unknown")
         lines.append(f"ROI: {sign}{performance} performance, {savings} token savings, model={model}")
@@ -96,7 +101,7 @@ def roi_lines(roi: Any) -> list[str]:
 def _figure(value: Any) -> str:
     if isinstance(value, (int, float)) and not isinstance(value, bool):
         return f"{value:g}%"
-    return _line(value) if value not in (None, "") else "n/a"
+    return _line(value).strip() or "n/a" if value is not None else "n/a"
 
 
 def _terminal(envelope: Envelope, log: Optional[str]) -> list[str]:
@@ -109,7 +114,8 @@ def _terminal(envelope: Envelope, log: Optional[str]) -> list[str]:
         if result.get(key):
             lines.append(f"{key.capitalize()}: {_summary(result[key])}")
     if result.get("reason") is not None:
-        lines.append(f"Reason: {plain(result['reason'], keep=chr(10))}")
+        reason = result["reason"] if isinstance(result["reason"], str) else json.dumps(result["reason"])
+        lines.append(f"Reason: {plain(reason, keep=VERBATIM)}")
     for key, value in result.items():
         if key not in SHOWN_APART and value is not None:
             lines.append(f"{_line(key)}: {_short(value, VALUE_CHARS)}")
@@ -137,7 +143,9 @@ def _cached(envelope: Envelope) -> list[str]:
     if not entries:
         return ["Nothing is cached for this skill."]
     return [
-        line for entry in entries for line in (f"{entry['job_id']}  {entry['completed_at']}", *roi_lines(entry["roi"]))
+        line
+        for entry in entries
+        for line in (f"{entry['job_id']}  {entry['completed_at'] or ''}".rstrip(), *roi_lines(entry["roi"]))
     ]
 
 
@@ -175,23 +183,25 @@ def _timeout(envelope: Envelope) -> list[str]:
 def _interrupted(envelope: Envelope) -> list[str]:
     job_id = envelope["interrupted"]["job_id"]
     if not is_job_id(job_id):
-        return [
-            "Interrupted before anything was submitted; nothing was changed.",
-            f"To start again: {command('enhance.sh')}",
-        ]
+        return ["Interrupted; no job had been submitted.", f"To start again: {command('enhance.sh')}"]
     return [f"Interrupted; job {job_id} goes on.", f"To resume: {resume(job_id)}"]
+
+
+UNKNOWN_JOB = ("http_404", "http_410", "not_found", "invalid_job_id")
 
 
 def _error(envelope: Envelope) -> list[str]:
     error = envelope["error"]
     code, message = str(error.get("code")), _line(error.get("message"))
     lines = [f"{message} [{plain(code)}]"]
-    if is_job_id(error.get("job_id")):
+    if code in CODES:
+        lines.append(CODES[code].remedy)
+    if is_job_id(error.get("job_id")) and code not in UNKNOWN_JOB:
         lines.append(f"To resume: {resume(error['job_id'])}")
     elif code == "auth_failure":
         lines.append(f"To set a key: {command('configure.sh', '--api-key-stdin')}")
-    elif code in CODES:
-        lines.append(CODES[code].remedy)
+    else:
+        lines.append(f"To start again: {command('enhance.sh')}")
     return lines
 
 
@@ -203,7 +213,9 @@ SHAPES: dict[str, Callable[[Envelope], list[str]]] = {
     "submitted": _submitted,
     "cached": _cached,
     "backups": _backups,
-    "removed": lambda e: [f"Removed {_line(e['removed'])}; a copy is in {_line(e.get('backup_path'))}"],
+    "removed": lambda e: [
+        f"Removed {_line(e['removed'])}; a copy is in {_line(e.get('backup_path') or 'the backups')}"
+    ],
     "restored": lambda e: [f"Restored {_line(e['restored'])}."],
     "authenticated": lambda e: [f"{_line(e.get('server_url'))} accepts the key."],
 }
@@ -267,7 +279,7 @@ def main(argv: Sequence[str]) -> int:
     except MegaCodeError as error:
         say(f"report: {error.message} [{error.code}]")
         return error.exit_status
-    except (KeyError, TypeError):
+    except (AttributeError, KeyError, TypeError):
         say("report: the envelope is incomplete [invalid_arguments]")
         return MegaCodeError("invalid_arguments", "").exit_status
     sys.stdout.reconfigure(errors="replace")  # type: ignore[union-attr]

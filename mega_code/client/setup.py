@@ -10,7 +10,7 @@ from typing import Optional
 
 from mega_code import settings
 from mega_code.client.check_auth import verify
-from mega_code.client.commandline import MISSING_PACKAGE, Parser, leave
+from mega_code.client.commandline import LAUNCHER, MISSING_PACKAGE, Parser, as_error, is_missing_package, leave
 from mega_code.client.console import say
 from mega_code.errors import MegaCodeError
 from mega_code.paths import MEGA_DIR, project_dir
@@ -44,9 +44,9 @@ def check_mode(known: settings.Settings) -> None:
     current = f"{known.client_mode[:40]!r}" if known.client_mode else "not set"
     raise MegaCodeError(
         "mode_not_remote",
-        f"MEGA_CODE_CLIENT_MODE must be 'remote' and is {current}. Set it with scripts/configure.sh --mode remote, "
-        "or start the embedded gateway with scripts/gateway.sh start where nothing is configured, "
-        "or add --hitl for the local flow.",
+        f"MEGA_CODE_CLIENT_MODE must be 'remote' and is {current}. Start the embedded gateway with "
+        "scripts/gateway.sh start (where nothing else is configured it needs no mode), or name a server with "
+        "scripts/configure.sh, or add --hitl for the local flow.",
     )
 
 
@@ -65,13 +65,14 @@ def main(argv: Sequence[str]) -> int:
     try:
         print("\n".join(set_up(os.environ, parser.parse_args(argv).project_dir)))
         return 0
-    except MegaCodeError as error:
-        say(f"setup: {error.message} [{error.code}]")
-        return error.exit_status
-    except ImportError:
-        return MISSING_PACKAGE
     except KeyboardInterrupt:
         return 130
+    except Exception as error:
+        if is_missing_package(error) and LAUNCHER in os.environ:
+            return MISSING_PACKAGE
+        told = error if isinstance(error, MegaCodeError) else as_error(error)
+        say(f"setup: {told.message} [{told.code}]")
+        return told.exit_status
 
 
 if __name__ == "__main__":

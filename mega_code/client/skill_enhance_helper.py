@@ -9,9 +9,17 @@ from collections.abc import Sequence
 from typing import Any
 
 from mega_code.client import skills
-from mega_code.client.commandline import MISSING_PACKAGE, Parser, leave
+from mega_code.client.commandline import (
+    LAUNCHER,
+    MISSING_PACKAGE,
+    Parser,
+    as_error,
+    is_missing_package,
+    leave,
+    open_streams,
+)
 from mega_code.client.console import say, warn
-from mega_code.envelope import render
+from mega_code.envelope import print_line, render
 from mega_code.errors import MegaCodeError
 from mega_code.paths import DataDir, data_dir, project_dir
 
@@ -19,7 +27,7 @@ from mega_code.paths import DataDir, data_dir, project_dir
 def list_skills(arguments: argparse.Namespace) -> list[dict[str, Any]]:
     """`{"name","description","state","scope","path"}` of every skill, or of those this product made."""
     project = project_dir(arguments.project_dir, os.environ)
-    found = skills.discover(project, DataDir(data_dir(os.environ)))
+    found = skills.discover(project, DataDir(data_dir(os.environ)), None if arguments.all else skills.is_ours)
     return [
         {
             "name": skill.name,
@@ -29,7 +37,6 @@ def list_skills(arguments: argparse.Namespace) -> list[dict[str, Any]]:
             "path": str(skill.path),
         }
         for skill in found
-        if arguments.all or skills.is_ours(skill)
     ]
 
 
@@ -71,16 +78,18 @@ def parser() -> Parser:
 
 def main(argv: Sequence[str]) -> int:
     """Print the answer or the error envelope; gives the exit status."""
+    open_streams()
     try:
         arguments = parser().parse_args(argv)
-        print(render(arguments.work(arguments)))
+        print_line(render(arguments.work(arguments)))
         return 0
-    except MegaCodeError as error:
-        print(render(error.envelope()))
-        say(error.message)
-        return error.exit_status
-    except ImportError:
-        return MISSING_PACKAGE
+    except Exception as error:
+        if is_missing_package(error) and LAUNCHER in os.environ:
+            return MISSING_PACKAGE
+        told = error if isinstance(error, MegaCodeError) else as_error(error)
+        print_line(render(told.envelope()))
+        say(told.message)
+        return told.exit_status
 
 
 if __name__ == "__main__":

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any, NamedTuple, Optional
 
 from mega_code.errors import MegaCodeError
 from mega_code.paths import SCOPES, SKILL_NAME, DataDir, check_skill_name, skills_root
-from mega_code.skill import FRONTMATTER_BYTES, SKILL_MD, author_of, parse_frontmatter
+from mega_code.skill import FRONTMATTER_BYTES, SKILL_MD, authors_of, parse_frontmatter
 
 OUR_MARK = "megacode.ai"
 CANDIDATES = 20
@@ -32,11 +32,15 @@ class Skill(NamedTuple):
         return self.path.parent
 
 
-def discover(project: Path, data: DataDir) -> list[Skill]:
-    """One skill a name, the first place winning. One that cannot be read has an empty frontmatter, and hides nobody."""
+def discover(project: Path, data: DataDir, wanted: Optional[Callable[[Skill], bool]] = None) -> list[Skill]:
+    """One skill a name among those that are `wanted` (default: all), the first place winning.
+
+    One that cannot be read has an empty frontmatter, and hides nobody.
+    """
     found: dict[str, Skill] = {}
     for skill in _everywhere(project, data):
-        found.setdefault(skill.name, skill)
+        if wanted is None or wanted(skill):
+            found.setdefault(skill.name, skill)
     return list(found.values())
 
 
@@ -53,21 +57,23 @@ def _below(root: Path, scope: Optional[str]) -> Iterator[Skill]:
         return
     for name in names:
         path = root / name / SKILL_MD
-        if SKILL_NAME.fullmatch(name) and path.is_file():
-            yield Skill(name, path, scope, _frontmatter(path))
+        if SKILL_NAME.fullmatch(name) and os.path.isfile(path):
+            yield read(name, path, scope)
 
 
-def _frontmatter(path: Path) -> dict[str, Any]:
+def read(name: str, path: Path, scope: Optional[str]) -> Skill:
+    """The skill whose SKILL.md is `path`; its frontmatter is empty where that cannot be read."""
     try:
         with open(path, "rb") as stream:
-            return parse_frontmatter(stream.read(FRONTMATTER_BYTES + 16).decode("utf-8", "replace"))
+            frontmatter = parse_frontmatter(stream.read(FRONTMATTER_BYTES + 16).decode("utf-8", "replace"))
     except (OSError, MegaCodeError):
-        return {}
+        frontmatter = {}
+    return Skill(name, path, scope, frontmatter)
 
 
 def is_ours(skill: Skill) -> bool:
     """Whether the skill's author names this product."""
-    return OUR_MARK in author_of(skill.frontmatter).lower()
+    return OUR_MARK in authors_of(skill.frontmatter).lower()
 
 
 def resolve(name: str, project: Path, data: DataDir, prefix: bool = False) -> Skill:
@@ -75,7 +81,7 @@ def resolve(name: str, project: Path, data: DataDir, prefix: bool = False) -> Sk
 
     Raises MegaCodeError: `invalid_skill_name`, `skill_not_found`, `ambiguous_skill`; the last two with `candidates`.
     """
-    check_skill_name(name)
+    check_skill_name(name.rstrip("-") if prefix else name)
     skills = discover(project, data)
     for skill in skills:
         if skill.name == name:
@@ -88,5 +94,5 @@ def resolve(name: str, project: Path, data: DataDir, prefix: bool = False) -> Sk
         raise MegaCodeError(
             "ambiguous_skill", f"{name!r} fits {', '.join(candidates)}; give one name in full.", candidates=candidates
         )
-    there = f" There are: {', '.join(candidates)}." if candidates else " There are no skills at all."
-    raise MegaCodeError("skill_not_found", f"There is no skill {name!r}.{there}", candidates=candidates)
+    there = f"there are: {', '.join(candidates)}" if candidates else "there are no skills at all"
+    raise MegaCodeError("skill_not_found", f"There is no skill {name!r}; {there}.", candidates=candidates)

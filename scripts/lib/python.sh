@@ -30,6 +30,7 @@ start_python() { # <module> [args...]; takes the place of the subshell it is cal
   cd -- "$MEGA_DIR" || exit 5
   unset PYTHONSAFEPATH
   [ -z "${MEGA_CODE_DATA_DIR:-}" ] || MEGA_CODE_DATA_DIR="$DATA_DIR"
+  export MEGA_CODE_LAUNCHER=1 # we know what status 97 asks for
   exec "${launcher[@]}" -m "$@"
 }
 

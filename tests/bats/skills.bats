@@ -18,7 +18,7 @@ load test_helper
   [[ "$output" == '{"name": "demo-skill", "path": "'"$PROJECT"'/.claude/skills/demo-skill/SKILL.md", "scope": "project",'* ]]
   run -4 --separate-stderr skills.sh resolve nope --project-dir "$PROJECT"
   [[ "$output" == '{"error": {"code": "skill_not_found",'*'"candidates": ["demo-skill"]}}' ]]
-  equal "There is no skill 'nope'. There are: demo-skill." "$stderr"
+  equal "There is no skill 'nope'; there are: demo-skill." "$stderr"
 }
 
 @test "skills: cached asks nobody" {

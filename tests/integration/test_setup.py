@@ -51,6 +51,8 @@ def test_a_session_without_an_id_gets_a_new_one(client: Client) -> None:
         ({"MEGA_CODE_CLIENT_MODE": ""}, 4, "--hitl"),
         ({"CLAUDE_PROJECT_DIR": "/nowhere"}, 4, "/nowhere"),
         ({"MEGA_CODE_API_KEY": "wrong-key-000000"}, 5, "auth_failure"),
+        ({"MEGA_CODE_SERVER_URL": f"https://{'a' * 70}.example"}, 4, "invalid_arguments"),
+        ({"MEGA_CODE_SERVER_URL": "https://a..b"}, 4, "invalid_arguments"),
         ({"MEGA_CODE_SERVER_URL": "http://127.0.0.1:9"}, 5, "network_failure"),
         ({"MEGA_CODE_SERVER_URL": "http://example.com"}, 4, "insecure_server_url"),
     ],
@@ -120,7 +122,8 @@ def test_configure_shows_what_is_in_force_and_changes_nothing(client: Client, fa
         (("--api-key-stdin",), "no API key"),
         (("--server-url", "http://example.com"), "insecure_server_url"),
         (("--mode", "sideways"), "--mode"),
-        (("--api-key", "secret"), "--api-key"),
+        (("--api-key", "secret"), "Unknown argument"),
+        (("mk-0123456789",), "Unknown argument"),
     ],
 )
 def test_configure_changes_nothing_on_bad_input(client: Client, arguments: tuple[str, ...], says: str) -> None:

@@ -64,6 +64,8 @@ def test_one_broken_skill_hides_no_other(client: Client) -> None:
     client.skill("good", "project", OURS.format("good"))
     for name, content in {
         "no-front": b"# x", "bad-yaml": b"---\n{[\n---\n", "a-list": b"---\n- 1\n---\n", "bytes": b"\xff\xfe\0",
+        "bool": b"---\na: !!bool maybe\n---\n", "int": b"---\na: !!int ''\n---\n", "stamp": b"---\na: !!timestamp zz\n---\n",
+        "brackets": b"---\na: " + b"[" * 60_000 + b"\n---\n", "dashes": b"---\na:\n  " + b"- " * 30_000 + b"\n---\n",
         "tag": b"---\na: !!python/object:os.system x\n---\n", "deep": b"---\n" + b"[" * 5000 + b"\n---\n",
         "bomb": b"---\na: &a [x,x]\nb: &b [*a,*a]\nc: [*b,*b]\n---\n", "date": b"---\nname: 2020-01-01\n---\n",
     }.items():  # fmt: skip
@@ -94,11 +96,19 @@ def test_a_skill_is_resolved_by_name_and_by_the_start_of_it(client: Client) -> N
     assert (folder / "SKILL.md").read_text() == text
 
 
+def test_a_foreign_skill_of_the_same_name_does_not_hide_our_own(client: Client) -> None:
+    client.skill("demo-skill", "project")
+    ours = client.skill("demo-skill", "global", OURS.format("demo-skill"))
+    assert [entry["path"] for entry in run(client, "list-skills")[1]] == [str(ours / "SKILL.md")]
+    assert [entry["scope"] for entry in run(client, "list-skills", "--all")[1]] == ["project"]
+
+
 @pytest.mark.parametrize(
     ("name", "code", "candidates"),
     [
         ("nope", "skill_not_found", ["demo-a", "demo-b"]),
         ("dem", "ambiguous_skill", ["demo-a", "demo-b"]),
+        ("demo-", "ambiguous_skill", ["demo-a", "demo-b"]),
         ("../x", "invalid_skill_name", None),
         ("", "missing_skill_name", None),
     ],

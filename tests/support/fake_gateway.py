@@ -72,6 +72,7 @@ class FakeGateway:
         self.seen: list[Seen] = []
         self.looks = 0
         self.closing = threading.Event()
+        self.before_body: Optional[Callable[[Handler], None]] = None  # reads the body itself, in its own time
         self._responders: list[tuple[str, re.Pattern[str], Responder, list[int]]] = []
         self._server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
         self._server.daemon_threads = True
@@ -194,7 +195,10 @@ class Handler(BaseHTTPRequestHandler):
         return self.server.fake  # type: ignore[attr-defined,no-any-return]
 
     def handle_any(self) -> None:
-        self.body = self.rfile.read(int(self.headers.get("Content-Length") or 0))
+        if self.fake.before_body and self.command == "POST":
+            self.fake.before_body(self)
+        else:
+            self.body = self.rfile.read(int(self.headers.get("Content-Length") or 0))
         headers = {name.lower(): value for name, value in self.headers.items()}
         self.fake.seen.append(Seen(self.command, self.path, headers, self.body, time.monotonic()))
         answer = self.fake.respond(self)

@@ -60,6 +60,10 @@ def test_an_install_is_one_line_and_one_more_a_model() -> None:
             [{"performance_increase": 6, "token_savings": -1.5, "model": "m"}],
             "ROI: +6% performance, -1.5% token savings, model=m",
         ),
+        (
+            [{"performance_increase": " .5% ", "token_savings": " 0% ", "model": "m"}],
+            "ROI: +.5% performance, 0% token savings, model=m",
+        ),
         ([{"model": "m"}], "ROI: n/a performance, n/a token savings, model=m"),
     ],
 )
@@ -111,6 +115,25 @@ def test_a_terminal_job_with_odd_types_is_still_told() -> None:
     assert "kept" not in text
 
 
+def test_a_reason_is_verbatim_whatever_it_is_written_with() -> None:
+    lines = report.text(terminal(reason="a\tb \N{MAN}\u200d\N{WOMAN}")).splitlines()
+    assert lines[1] == "Reason: a\tb \N{MAN}\u200d\N{WOMAN}"
+    assert report.text(terminal(reason={"code": "x"})).splitlines()[1] == 'Reason: {"code": "x"}'
+
+
+def test_the_install_command_names_the_project_that_the_skill_came_from() -> None:
+    envelope = {
+        **installed(installed=False),
+        "needs_install_location": True,
+        "job_id": JOB,
+        "skill_name": "demo",
+        "staging_dir": "/s",
+        "original_path": "/my project/.claude/skills/demo/SKILL.md",
+        "original_scope": "project",
+    }
+    assert report.text(envelope).endswith("--skill-name demo --scope project --project-dir '/my project'")
+
+
 def test_no_terminal_obeys_what_a_server_wrote() -> None:
     text = report.text(terminal(reason="\x1b[2J\x1b]0;x\x07evil\u202e", **{"a\x1bb": "\x9b1m\nc"}))
     assert not any((ord(char) < 32 and char != "\n") or char in "\x7f\x9b\u202e" for char in text)
@@ -125,7 +148,7 @@ def test_no_terminal_obeys_what_a_server_wrote() -> None:
         ),
         ({"timeout": {"job_id": JOB, "elapsed_s": 12.0}}, f"Job {JOB} had not ended after 12.0 s; it goes on."),
         ({"interrupted": {"job_id": JOB, "elapsed_s": 1}}, f"Interrupted; job {JOB} goes on."),
-        ({"error": {"code": "network_failure", "message": "No.", "job_id": JOB}}, "No. [network_failure]"),
+        ({"error": {"code": "http_418", "message": "No.", "job_id": JOB}}, "No. [http_418]"),
     ],
 )
 def test_what_can_be_resumed_says_so_in_one_sentence_and_one_command(envelope: dict[str, Any], sentence: str) -> None:
@@ -138,12 +161,14 @@ def test_what_can_be_resumed_says_so_in_one_sentence_and_one_command(envelope: d
 def test_every_error_names_its_code_and_what_to_do(code: str) -> None:
     lines = report.text({"error": {"code": code, "message": "It broke."}}).splitlines()
     assert lines[0] == f"It broke. [{code}]"
-    assert len(lines) == 2 and lines[1]
+    assert len(lines) == 3 and lines[1] == CODES[code].remedy
+    way_on = ("configure.sh", "--api-key-stdin") if code == "auth_failure" else ("enhance.sh",)
+    assert lines[2].endswith(report.command(*way_on))
 
 
 def test_an_interruption_before_any_job_says_that_nothing_changed() -> None:
     text = report.text({"interrupted": {"job_id": None, "elapsed_s": 0.1}})
-    assert text.startswith("Interrupted before anything was submitted; nothing was changed.")
+    assert text.startswith("Interrupted; no job had been submitted.\n")
 
 
 @pytest.mark.parametrize(
@@ -192,7 +217,9 @@ def test_headline_values_are_key_value_lines_a_script_can_split() -> None:
     ]
 
 
-@pytest.mark.parametrize("content", ["", "[]", "{}", "{", '{"conflict": 1}', '{"timeout": {}}', "[" * 100_000])
+@pytest.mark.parametrize(
+    "content", ["", "[]", "{}", "{", '{"error": "x"}', '{"conflict": 1}', '{"timeout": {}}', "[" * 100_000]
+)
 def test_a_file_without_an_envelope_is_bad_input(
     tmp_path: Path, capsys: pytest.CaptureFixture[str], content: str
 ) -> None:

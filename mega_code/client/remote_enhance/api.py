@@ -7,7 +7,7 @@ import re
 import time
 import uuid
 from collections.abc import Callable
-from typing import Any, NamedTuple, Optional
+from typing import Any, NamedTuple, NoReturn, Optional
 
 from requests import RequestException
 from urllib3.filepost import encode_multipart_formdata
@@ -16,12 +16,13 @@ from mega_code.client.console import plain
 from mega_code.client.remote_enhance import transport
 from mega_code.errors import MegaCodeError
 from mega_code.paths import check_job_id, is_job_id
-from mega_code.settings import API_BASE, Settings
+from mega_code.settings import API_BASE, Settings, check_server_url
 
 ANSWER_BYTES = 16 * transport.MIB
 ANSWER_LEVELS = 64
 RETRIED = (502, 503, 504)
-_CODE = re.compile(r"[a-z0-9_]{1,64}")
+_CODE = re.compile(r"[A-Za-z0-9_.:-]{1,64}")
+_SHORTEST_SECRET = 8  # shorter ones are words of their own; replacing those would change what was said
 
 Json = dict[str, Any]
 
@@ -70,7 +71,7 @@ class Gateway:
             raise MegaCodeError("auth_failure", "No API key is configured; set one with scripts/configure.sh.")
         if not (settings.api_key.isascii() and settings.api_key.isprintable() and " " not in settings.api_key):
             raise MegaCodeError("auth_failure", "The API key holds characters that none has; run scripts/configure.sh.")
-        return cls(settings.server_url, settings.api_key)
+        return cls(check_server_url(settings.server_url), settings.api_key)
 
     def profile(self) -> Json:
         """The check of the key."""
@@ -118,22 +119,26 @@ class Gateway:
     def _call(
         self, method: str, path: str, headers: Optional[dict[str, str]] = None, data: Optional[bytes] = None
     ) -> Json:
-        for tries in range(1, transport.ATTEMPTS + 1):
+        tries = queue_full = 0
+        while True:
+            self._transport.allow(transport.ATTEMPTS - tries)
             # Two things urllib3's Retry cannot see: what the body of a 429 says, and a body that breaks off.
             try:
                 response = self._send(self._transport, method, path, headers or {}, data)
             except _Broken as broken:
+                tries += 1
                 error, retry_after = broken.error, None
             else:
+                tries += response.attempts
                 if response.status != 429:
                     return self._answer(response)
                 error, retry_after = self._error(response), response.headers.get("retry-after")
                 if error.code != "queue_full":
                     error = _server_trouble(429)
-            if tries == transport.ATTEMPTS or (error.code == "queue_full" and tries > 1):
-                break
+            queue_full += error.code == "queue_full"
+            if tries >= transport.ATTEMPTS or queue_full > 1:
+                raise error
             self._sleep(transport.pause(tries, retry_after))
-        raise error
 
     def _send(
         self,
@@ -160,12 +165,11 @@ class Gateway:
             raise _Broken(transport.failure(error)) from None
         except (RequestException, transport.Stalled) as error:
             raise transport.failure(error) from None
-        # A server that echoes the token must not bring it into an envelope or a log.
-        return response._replace(body=response.body.replace(self._key.encode(), b"***"))
+        return response
 
     def _answer(self, response: transport.Response) -> Json:
         if response.status < 300:
-            return parse_object(response.body)
+            return self._parse(response.body)
         if response.status < 400:
             raise MegaCodeError(
                 "invalid_response", "The server redirects; set MEGA_CODE_SERVER_URL to the final address."
@@ -176,10 +180,17 @@ class Gateway:
             raise _server_trouble(response.status)
         raise self._error(response)
 
+    def _parse(self, body: bytes) -> Json:
+        """The answer without our token, which must not come into an envelope or a log because a server echoes it."""
+        answer: Json = (
+            redact(parse_object(body), self._key) if len(self._key) >= _SHORTEST_SECRET else parse_object(body)
+        )
+        return answer
+
     def _error(self, response: transport.Response) -> MegaCodeError:
         """The error of a 4xx: the gateway's code verbatim, its message made safe to show."""
         try:
-            body = parse_object(response.body).get("error")
+            body = self._parse(response.body).get("error")
         except MegaCodeError:
             body = None
         error = body if isinstance(body, dict) else {}
@@ -199,10 +210,25 @@ def _server_trouble(status: int) -> MegaCodeError:
     return MegaCodeError("network_failure", f"The server answered {status}; it may be busy or broken.")
 
 
+def redact(value: Any, secret: str) -> Any:
+    """A JSON value with `secret` taken out of its strings; keys stay, since they are the protocol's."""
+    if isinstance(value, str):
+        return value.replace(secret, "***")
+    if isinstance(value, list):
+        return [redact(inner, secret) for inner in value]
+    if isinstance(value, dict):
+        return {key: redact(inner, secret) for key, inner in value.items()}
+    return value
+
+
+def _refuse_constant(name: str) -> NoReturn:
+    raise ValueError(f"{name} is no JSON")
+
+
 def parse_object(body: bytes) -> Json:
     """A JSON object of at most 64 levels. Raises MegaCodeError `invalid_response`."""
     try:
-        value = json.loads(body)
+        value = json.loads(body, parse_constant=_refuse_constant)
     except (ValueError, RecursionError):
         raise MegaCodeError("invalid_response", "The server's answer is no JSON.") from None
     if not isinstance(value, dict):

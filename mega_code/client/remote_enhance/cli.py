@@ -92,8 +92,7 @@ def _dispatch(arguments: argparse.Namespace, run: modes.Run) -> Envelope:
         _recover(arguments, run)
         return run.poll(arguments.poll_existing, arguments.poll_timeout)
     if arguments.restore_backup is not None:
-        _recover(arguments, run)
-        return modes.restore(run, arguments.restore_backup, arguments.skill_name)
+        return modes.restore(run, arguments.restore_backup, arguments.skill_name, _recover(arguments, run))
     if arguments.install_existing is not None:
         check_job_id(arguments.install_existing)
         name, scope = _name(arguments), arguments.install_location
@@ -123,12 +122,14 @@ def _project(arguments: argparse.Namespace, run: modes.Run) -> Path:
     return project
 
 
-def _recover(arguments: argparse.Namespace, run: modes.Run) -> None:
-    """What a killed install left is set right by whichever command comes next, if it knows the project or not."""
+def _recover(arguments: argparse.Namespace, run: modes.Run) -> Optional[Path]:
+    """What a killed install left is set right by whichever command comes next; gives the project, if there is one."""
     try:
-        _recover_in(project_dir(arguments.project_dir, os.environ), run)
+        project: Optional[Path] = project_dir(arguments.project_dir, os.environ)
     except MegaCodeError:
-        _recover_in(None, run)
+        project = None
+    _recover_in(project, run)
+    return project
 
 
 def _recover_in(project: Optional[Path], run: modes.Run) -> None:

@@ -49,7 +49,8 @@ def install(staged: Path, files: Sequence[File], name: str, scope: str, project:
 def other_copy(name: str, scope: str, project: Path) -> Optional[Path]:
     """The SKILL.md of the same name in the other scope; None where both scopes are one folder."""
     here, there = (skills_root(root, project) / name for root in (scope, "project" if scope == "global" else "global"))
-    return there / SKILL_MD if (there / SKILL_MD).is_file() and there.resolve() != here.resolve() else None
+    same = os.path.realpath(there) == os.path.realpath(here)
+    return there / SKILL_MD if os.path.isfile(there / SKILL_MD) and not same else None
 
 
 def _copy(staged: Path, folder: Path, files: Sequence[File]) -> None:
@@ -71,7 +72,7 @@ def _copy(staged: Path, folder: Path, files: Sequence[File]) -> None:
 
 def _compare_names(staged: Path, name: str) -> None:
     own = parse_frontmatter((staged / SKILL_MD).read_text("utf-8", "replace")).get("name")
-    if own != name:
+    if own is not None and own != name:
         warn(f"the skill calls itself {str(own)[:80]!r}, its folder is {name!r}; Claude Code goes by the folder")
 
 

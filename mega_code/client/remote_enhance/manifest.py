@@ -17,7 +17,7 @@ _SHA256 = re.compile(r"[0-9a-fA-F]{64}")
 _MODE = re.compile(r"(?:0o)?[0-7]{3,6}")
 # What a numeric host looks like in any notation a resolver takes: 127.1, 0x7f000001, 2130706433, 0177.0.0.1.
 _NUMERIC_LABEL = re.compile(r"0x[0-9a-f]*|[0-9]+")
-_PLAIN_LABEL = re.compile(r"[a-z0-9_](?:[a-z0-9_-]*[a-z0-9_])?")
+_PLAIN_LABEL = re.compile(r"[a-z0-9_](?:[a-z0-9_-]{0,61}[a-z0-9_])?")
 
 
 class Caps(NamedTuple):

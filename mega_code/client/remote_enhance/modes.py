@@ -12,7 +12,7 @@ from mega_code.client.console import say, warn
 from mega_code.client.remote_enhance import records
 from mega_code.envelope import Envelope
 from mega_code.errors import MegaCodeError
-from mega_code.paths import check_job_id, check_skill_name, is_job_id
+from mega_code.paths import SCOPES, check_job_id, check_skill_name, is_job_id, skills_root
 from mega_code.settings import Settings
 
 if TYPE_CHECKING:
@@ -41,6 +41,9 @@ class Run:
         from mega_code.client.remote_enhance.api import Gateway
 
         gateway = Gateway.of(self.settings)
+        own = skill.frontmatter.get("name")
+        if own is not None and own != skill.name:
+            warn(f"the skill calls itself {str(own)[:80]!r}; its folder's name {skill.name!r} counts")
         bundle, archive = self._pack(skill, allow_secret)
         say(f"uploading {skill.name} to {gateway.server_url}")
         try:
@@ -101,15 +104,22 @@ class Run:
         self.job_id = check_job_id(job_id)
         gateway = Gateway.of(self.settings)
         try:
-            wait_for(gateway, job_id, timeout_s)
+            job = wait_for(gateway, job_id, timeout_s)
         except NotTerminal:
             return {"timeout": {"job_id": job_id, "elapsed_s": self.elapsed_s()}}
-        return self._finish(job_id, gateway)
+        return self._finish(job_id, gateway, job["status"])
 
-    def _finish(self, job_id: str, gateway: Gateway) -> Envelope:
+    def _finish(self, job_id: str, gateway: Gateway, status: str) -> Envelope:
+        from mega_code.client.remote_enhance import staging
+
         result = self._fetch_result(job_id, gateway)
-        head = {"status": result.get("status"), "artifact_kind": result.get("artifact_kind"), "result": result}
+        head = {
+            "status": result.get("status") or status,
+            "artifact_kind": result.get("artifact_kind"),
+            "result": result,
+        }
         if not records.is_enhanced(result):
+            staging.withdraw(self.data.staging(job_id))
             return {**head, "installed": False, "job_id": job_id}
         self._stage(job_id, result, gateway.server_url)
         known = records.read_job(self.data, job_id)
@@ -193,8 +203,7 @@ class Run:
     def _recover_cache(self, job_id: str, result: Optional[dict[str, Any]]) -> dict[str, Any]:
         from mega_code.client.remote_enhance.api import Gateway
 
-        what = "files" if result else "result"
-        say(f"the {what} of job {job_id} are not cached; asking the gateway")
+        say(f"job {job_id} is not cached here any more; asking the gateway")
         try:
             gateway = Gateway.of(self.settings)
             result = self._fetch_result(job_id, gateway)
@@ -202,10 +211,10 @@ class Run:
                 self._stage(job_id, result, gateway.server_url)
             return result
         except MegaCodeError as error:
-            if error.code not in ("network_failure", "auth_failure", "http_404", "not_found"):
+            if self.settings.server_url and error.code not in ("http_404", "not_found"):
                 raise
             raise MegaCodeError(
-                "missing_staging", f"Nothing is staged for job {job_id}, and the gateway does not help: {error.message}"
+                "missing_staging", f"Nothing is staged for job {job_id}, and no gateway has it: {error.message}"
             ) from None
 
 
@@ -223,11 +232,11 @@ def find_skill(run: Run, name: Optional[str], folder: Optional[str], project: Pa
             raise MegaCodeError("missing_skill_name", "Name the skill: --skill-name NAME.")
         return skills.resolve(name, project, run.data)
     path = Path(os.path.abspath(folder))
-    if not path.is_dir():
+    if not os.path.isdir(path):
         raise MegaCodeError("missing_skill_dir", f"There is no skill folder {folder!r}.")
-    if not (path / SKILL_MD).is_file():
+    if not os.path.isfile(path / SKILL_MD):
         raise MegaCodeError("missing_skill_md", f"There is no {SKILL_MD} at the root of {folder!r}.")
-    return skills.Skill(check_skill_name(name or path.name), path / SKILL_MD, None, {})
+    return skills.read(check_skill_name(name or path.name), path / SKILL_MD, None)
 
 
 def list_cached(run: Run, name: str) -> Envelope:
@@ -239,7 +248,7 @@ def list_backups(run: Run, name: Optional[str]) -> Envelope:
     """What was replaced or removed, newest first."""
     from mega_code.client.remote_enhance import backups
 
-    return {"backups": backups.listing(run.data, name)}
+    return {"backups": backups.listing(run.data, check_skill_name(name) if name is not None else None)}
 
 
 def clean_up(run: Run, path: str, project: Path) -> Envelope:
@@ -250,8 +259,8 @@ def clean_up(run: Run, path: str, project: Path) -> Envelope:
     return {"removed": str(removed), "backup_path": str(backup)}
 
 
-def restore(run: Run, backup_dir: str, name: Optional[str]) -> Envelope:
-    """Put a backup back: the one named, or (`latest`) the newest one that an install of `name` made."""
+def restore(run: Run, backup_dir: str, name: Optional[str], project: Optional[Path]) -> Envelope:
+    """Put a backup back: the one named, or (`latest`) the newest that an install of `name` made in one of our scopes."""
     from mega_code.client.remote_enhance import backups, install
 
     if backup_dir == "latest":
@@ -259,10 +268,13 @@ def restore(run: Run, backup_dir: str, name: Optional[str]) -> Envelope:
             raise MegaCodeError(
                 "missing_skill_name", "Name the skill whose install is to be undone: --skill-name NAME."
             )
-        kept = [entry for entry in backups.listing(run.data, name) if entry["reason"] == "install"]
+        scopes = [scope for scope in SCOPES if scope == "global" or project]
+        places = {str(skills_root(scope, project or Path()) / check_skill_name(name)) for scope in scopes}
+        made = [entry for entry in backups.listing(run.data, name) if entry["reason"] == "install"]
+        kept = [entry for entry in made if entry["origin"] in places]
         if not kept:
             raise MegaCodeError(
-                "invalid_path", f"No install of {name!r} replaced anything; there is no backup to restore."
+                "invalid_path", f"No install of {name!r} here replaced anything; there is no backup to restore."
             )
         backup = kept[0]
     else:

@@ -92,10 +92,16 @@ class Poller:
         if held:
             self.delay = FIRST_DELAY_S
             return
-        self.sleep(min(jittered(self.delay), left))
+        self._sleep(min(jittered(self.delay), left))
         self.delay = min(LAST_DELAY_S, self.delay * GROWTH)
         if self.clock() >= self.deadline:
             raise NotTerminal
+
+    def _sleep(self, seconds: float) -> None:
+        until = self.clock() + seconds
+        while (left := until - self.clock()) > 0:
+            self.sleep(min(left, 1.0))
+            self.progress.tick()
 
 
 def wait_for(gateway: Gateway, job_id: str, timeout_s: float) -> dict[str, Any]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from datetime import datetime, timezone
 from typing import Any, Optional
@@ -9,6 +10,7 @@ from typing import Any, Optional
 from mega_code.job import PHASES, QUEUED, RUNNING, TERMINAL
 
 REPEAT_S = 10.0
+_ISO = re.compile(r"(\d{4}-\d\d-\d\d)[Tt ](\d\d:\d\d:\d\d)(?:[.,](\d+))?([Zz]|[+-]\d\d:\d\d)?")
 
 
 def age(seconds: float) -> str:
@@ -48,7 +50,7 @@ class Progress:
 
     def saw(self, job: dict[str, Any]) -> None:
         """A look at the job."""
-        self._created = self._created or _timestamp(job.get("created_at"))
+        self._created = self._created or timestamp(job.get("created_at"))
         line = describe(job)
         self._warn_of_news(job)
         if line != self._line:
@@ -79,12 +81,15 @@ class Progress:
             self._say(f"warning: {message}")
 
 
-def _timestamp(value: object) -> Optional[float]:
-    """Seconds since the epoch of an ISO-8601 time, None where it is none."""
-    if not isinstance(value, str):
+def timestamp(value: object) -> Optional[float]:
+    """Seconds since the epoch of an ISO-8601 time with any fraction and zone, None where it is none."""
+    match = _ISO.fullmatch(value) if isinstance(value, str) else None
+    if not match:
         return None
+    day, clock, fraction, zone = match.groups()
+    zone = "+00:00" if zone in (None, "Z", "z") else zone
     try:
-        moment = datetime.fromisoformat(value.replace("Z", "+00:00"))
+        moment = datetime.fromisoformat(f"{day}T{clock}.{(fraction or '0')[:6]:0<6}{zone}")
         return (moment if moment.tzinfo else moment.replace(tzinfo=timezone.utc)).timestamp()
     except (ValueError, OverflowError):
         return None

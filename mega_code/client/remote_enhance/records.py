@@ -6,6 +6,7 @@ from datetime import datetime, timezone
 from pathlib import Path
 from typing import Any, NamedTuple, Optional
 
+from mega_code.client.remote_enhance.progress import timestamp
 from mega_code.files import read_json, write_json
 from mega_code.paths import SCOPES, SKILL_NAME, DataDir, check_job_id, is_job_id
 
@@ -76,7 +77,7 @@ def cached(data: DataDir, skill_name: str) -> list[Json]:
                 "completed_at": result.get("completed_at"),
                 "roi": roi if isinstance(roi, list) else [],
             }
-            found.append((str(entry["completed_at"] or ""), _mtime(path), entry))
+            found.append((timestamp(entry["completed_at"]) or 0.0, _mtime(path), entry))
     return [entry for _, _, entry in sorted(found, key=lambda item: item[:2], reverse=True)]
 
 

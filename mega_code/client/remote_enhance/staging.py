@@ -98,6 +98,13 @@ def _locked(folder: Path) -> Iterator[None]:
         os.close(descriptor)
 
 
+def withdraw(target: Path) -> None:
+    """Remove a staging dir whose job has nothing to install any more."""
+    if target.is_dir():
+        with building(target) as folder:
+            os.rename(target, folder / "old")
+
+
 def publish(folder: Path, target: Path) -> None:
     """Move a complete `folder` to `target` in one rename; an older `target` goes away first."""
     old = folder.with_name(f"{folder.name}.old.part")

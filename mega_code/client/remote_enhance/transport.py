@@ -6,6 +6,7 @@ connection nor one that trickles can hold the command, and a signal is answered 
 
 from __future__ import annotations
 
+import io
 import os
 import random
 import threading
@@ -36,25 +37,31 @@ Tick = Callable[[], object]
 
 
 class Pace(NamedTuple):
-    """Time limits of one exchange, in seconds; `rate` in bytes a second, on top of `body`."""
+    """Time limits of one exchange, in seconds; `rate` in bytes a second, on top of `body`.
+
+    `head` bounds all attempts up to the answer's headers together: each has its own limits, but a peer that sends
+    its headers byte by byte would never meet those.
+    """
 
     connect: float = 10.0
     read: float = 60.0
+    head: float = 400.0
     stall: float = 10.0
     body: float = 20.0
     rate: float = 100.0 * KIB
 
 
 API_PACE = Pace()
-ARTIFACT_PACE = Pace(read=10.0)
+ARTIFACT_PACE = Pace(read=10.0, head=75.0)
 
 
 class Response(NamedTuple):
-    """Status, headers with lower-case names, and the body where no sink took it."""
+    """Status, headers with lower-case names, the body where no sink took it, and how many attempts it took."""
 
     status: int
     headers: Mapping[str, str]
     body: bytes
+    attempts: int
 
 
 class Stalled(Exception):
@@ -94,7 +101,10 @@ class Backoff(Retry):
         return pause(len(self.history), None) if self.history else 0.0
 
     def get_retry_after(self, response: Any) -> Optional[float]:
-        asked = super().get_retry_after(response)
+        try:
+            asked = super().get_retry_after(response)
+        except InvalidHeader:
+            asked = None  # a header that says nothing is no header
         return None if asked is None else min(asked, RETRY_AFTER_MAX_S)
 
 
@@ -144,9 +154,14 @@ class Transport:
         # Proxies and certificates are chosen below, per URL; the session's own look at the environment
         # would bring .netrc back and send loopback traffic through a proxy.
         self.session.trust_env = False
-        adapter = HTTPAdapter(max_retries=Retry(0, read=False) if retry is None else retry, pool_maxsize=16)
-        self.session.mount("http://", adapter)
-        self.session.mount("https://", adapter)
+        self.policy = Retry(0, read=False) if retry is None else retry
+        self.adapter = HTTPAdapter(max_retries=self.policy, pool_maxsize=16)
+        self.session.mount("http://", self.adapter)
+        self.session.mount("https://", self.adapter)
+
+    def allow(self, attempts: int) -> None:
+        """How many attempts the next exchange may take; for a caller that counts some of its own."""
+        self.adapter.max_retries = self.policy.new(total=attempts - 1)
 
     def send(
         self,
@@ -168,7 +183,12 @@ class Transport:
         requests.RequestException, Stalled, TooLarge, BadEncoding.
         """
         request = requests.Request(
-            method, url, headers={"Accept-Encoding": "identity", **(headers or {})}, data=data, auth=Bearer(token)
+            method,
+            url,
+            headers={"Accept-Encoding": "identity", **(headers or {})},
+            # As a stream it leaves in blocks, and the socket's timeout is for a block; bytes would leave in one call.
+            data=io.BytesIO(data) if data else None,
+            auth=Bearer(token),
         )
         exchange = _Exchange(self, self.session.prepare_request(request), cap, sink)
         return exchange.run(tick, limit_s)
@@ -180,6 +200,7 @@ class _Exchange:
         self.body = bytearray()
         self.taken = 0
         self.received = 0
+        self.began = time.monotonic()
         self.body_started: Optional[float] = None
         self.last_byte = 0.0
         self.abandoned = False
@@ -207,13 +228,17 @@ class _Exchange:
     def _overdue(self, now: float) -> bool:
         pace, started = self.transport.pace, self.body_started
         if started is None:
-            return False
+            return now - self.began > pace.head
         allowed = pace.body + self.received / pace.rate
         return now - self.last_byte > pace.stall or now - started > allowed
 
     def _work(self) -> None:
         try:
             self.response = self._exchange()
+        except (HTTPError, ValueError, UnicodeError) as error:
+            # What urllib3 thinks of an address, or of a redirect's, reaches us as it is.
+            known = isinstance(error, requests.RequestException)
+            self.error = error if known else requests.ConnectionError(str(error))
         except BaseException as error:
             self.error = error
         finally:
@@ -235,7 +260,9 @@ class _Exchange:
             self.body_started = self.last_byte = time.monotonic()
             sink = self.sink if self.sink and answer.status_code == 200 else self.body.extend
             self._read(answer, headers.get("content-encoding", ""), sink)
-            return Response(answer.status_code, headers, bytes(self.body))
+            retries_so_far = answer.raw.retries
+            attempts = 1 + len(retries_so_far.history if retries_so_far else ())
+            return Response(answer.status_code, headers, bytes(self.body), attempts)
 
     def _read(self, answer: requests.Response, encoding: str, sink: Sink) -> None:
         decoder = _decoder(encoding)
