@@ -46,13 +46,13 @@ version() { # <python>; its version, nothing where it does not run
 prepare() { # <python> <full|base>; sets `python` to one with what the tests need
   local env stamp log
   env="$envs/$(version "$1")-$2"
-  stamp="$(cksum <setup.cfg)"
   log="$env.log"
   python="$env/bin/python"
-  [[ ! -x "$python" || "$(cat -- "$env/complete" 2>/dev/null)" != "$stamp" ]] || return 0
-  say "setting up $env"
   mkdir -p -- "$envs"
   "$1" "$testing" requirements "$2" >"$env.txt"
+  stamp="$(cksum <"$env.txt")"
+  [[ ! -x "$python" || "$(cat -- "$env/complete" 2>/dev/null)" != "$stamp" ]] || return 0
+  say "setting up $env"
   { rm -rf -- "$env" && "$1" -m venv "$env" && "$python" -m pip install -r "$env.txt"; } >"$log" 2>&1 ||
     die 5 "$env could not be set up; see $log."
   printf '%s\n' "$stamp" >"$env/complete"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import fcntl
 import os
 import re
 import shlex
@@ -55,40 +56,43 @@ def read_tap(text: str) -> dict[str, Verdict]:
 
 
 @pytest.fixture(scope="session")
-def verdicts() -> dict[Path, dict[str, Verdict]]:
-    """What each file that has run came to."""
-    return {}
+def shared(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder of this test session, the same for every worker."""
+    base = tmp_path_factory.getbasetemp()
+    return base.parent if "PYTEST_XDIST_WORKER" in os.environ else base
 
 
-def run_file(path: Path, tap: Path, request: pytest.FixtureRequest) -> dict[str, Verdict]:
-    """Run one file in pytest-shell's Bash."""
+def tap_of(path: Path, shared: Path, request: pytest.FixtureRequest) -> str:
+    """The TAP stream of a file; whoever comes first runs it, and other workers wait."""
+    tap = shared / f"{path.name}.tap"
+    with open(shared / f"{path.name}.lock", "wb") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        if not tap.exists():
+            part = tap.with_suffix(".part")
+            run_file(path, part, request)
+            part.rename(tap)
+    return tap.read_text("utf-8", "replace")
+
+
+def run_file(path: Path, tap: Path, request: pytest.FixtureRequest) -> None:
+    """Run one file in pytest-shell's Bash, with this Python first on PATH."""
     bats = os.environ.get("BATS") or shutil.which("bats")
     if not bats:
         pytest.skip("bats is not on PATH, and BATS does not name it; scripts/test.sh installs it")
     # The fixture waits half a second when it starts, so it is asked for only once a file.
     shell = request.getfixturevalue("bash")
     quick = ["--filter-tags", "!slow"] if "not slow" in request.config.getoption("markexpr") else []
-    command = shlex.join([bats, "--tap", *quick, str(path)])
-    shell.connection.send(f"{command} >{shlex.quote(str(tap))} 2>&1 </dev/null", timeout=SECONDS)
-    return read_tap(tap.read_text("utf-8", "replace"))
+    search = shlex.quote(f"{os.path.dirname(sys.executable)}:{os.environ['PATH']}")
+    command = f"PATH={search} {shlex.join([bats, '--tap', *quick, str(path)])} >{shlex.quote(str(tap))} 2>&1 </dev/null"
+    shell.connection.send(command, timeout=SECONDS)
 
 
 @pytest.mark.parametrize(("path", "name"), cases())
-def test_bats(
-    path: Path,
-    name: str,
-    verdicts: dict[Path, dict[str, Verdict]],
-    tmp_path: Path,
-    request: pytest.FixtureRequest,
-) -> None:
-    if path not in verdicts:
-        tap = tmp_path / "tap"
-        verdicts[path] = run_file(path, tap, request)
-        if not verdicts[path]:
-            pytest.fail(f"bats ran no test of {path.name}:\n{tap.read_text('utf-8', 'replace')}", pytrace=False)
-    verdict = verdicts[path].get(name)
+def test_bats(path: Path, name: str, shared: Path, request: pytest.FixtureRequest) -> None:
+    tap = tap_of(path, shared, request)
+    verdict = read_tap(tap).get(name)
     if verdict is None:
-        pytest.fail(f"bats said nothing about {name!r}", pytrace=False)
+        pytest.fail(f"bats said nothing about {name!r}:\n{tap}", pytrace=False)
     if verdict.skipped is not None:
         pytest.skip(verdict.skipped)
     if not verdict.passed:

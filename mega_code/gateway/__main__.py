@@ -1,16 +1,20 @@
 """`python -m mega_code.gateway start|stop|status|url|serve|add-key`: the embedded gateway's command line.
 
-Exit: 0 done, 3 not running (`status`, `url`), 4 bad usage, 5 it does not start or stop, 97 a package is missing.
+Exit: 0 done, 3 not running (`status`, `url`), 4 bad usage, 5 it does not start or stop or lacks a package; 97 instead
+of the last, without a word, where scripts/lib asks for it (MEGA_CODE_LAUNCHER), which then installs the package.
 """
 
 from __future__ import annotations
 
 import importlib
+import os
 import sys
 from typing import Optional
 
+from mega_code.errors import NETWORK
+
 PACKAGES = ("bottle", "waitress", "yaml", "requests")
-MISSING_PACKAGE = 97  # scripts take it as the sign to set up a runtime and try once more
+MISSING_PACKAGE = 97
 
 
 def missing_package() -> Optional[str]:
@@ -26,9 +30,11 @@ def missing_package() -> Optional[str]:
 def main() -> int:
     """The command line's exit status."""
     missing = missing_package()
+    if missing and "MEGA_CODE_LAUNCHER" in os.environ:
+        return MISSING_PACKAGE
     if missing:
         print(f"gateway: {missing} is missing; install it with: pip install 'mega-code[gateway]'", file=sys.stderr)
-        return MISSING_PACKAGE
+        return NETWORK
     from mega_code.gateway import cli  # only now, since it needs those packages
 
     return cli.main(sys.argv[1:])

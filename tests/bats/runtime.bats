@@ -161,6 +161,6 @@ run --quiet --no-sync --directory $CLONE --extra gateway python -m mega_code.cli
   unset PIP_FIND_LINKS PIP_EXTRA_INDEX_URL
   PIP_CONFIG_FILE=/dev/null PIP_NO_INDEX=1 MEGA_CODE_CLIENT_MODE=remote MEGA_CODE_SERVER_URL=http://127.0.0.1:9 MEGA_CODE_API_KEY=key \
     run -5 --separate-stderr setup.sh
-  [[ "${stderr_lines[*]}" == *"setup: the Python packages could not be installed; is there a network?"*"pip install requests PyYAML" ]]
+  [[ "${stderr_lines[*]}" == *"setup: the Python packages could not be installed; is there a network?"*"pip install requests PyYAML bottle waitress" ]]
   [ ! -e "$DATA/runtime/venv" ]
 }

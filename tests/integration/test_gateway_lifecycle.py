@@ -296,13 +296,16 @@ def test_settings_are_read_from_the_env_file_too(gateway: Command) -> None:
 
 @pytest.mark.parametrize("package", ["bottle", "waitress", "yaml", "requests"])
 @pytest.mark.parametrize("command", ["start", "status", "--help"])
-def test_a_missing_package_is_one_sentence_and_exit_97(gateway: Command, package: str, command: str) -> None:
+def test_a_missing_package_is_one_sentence_and_for_our_launcher_a_silent_97(
+    gateway: Command, package: str, command: str
+) -> None:
     stub = gateway.home / "stubs"
     stub.mkdir()
     (stub / f"{package}.py").write_text(f"raise ModuleNotFoundError('No module', name={package!r})\n")
-    status, out, err = gateway(command, PYTHONPATH=f"{stub}{os.pathsep}{MEGA_DIR}")
-    assert (status, out) == (97, "")
-    assert err == f"gateway: {package} is missing; install it with: pip install 'mega-code[gateway]'\n"
+    path = f"{stub}{os.pathsep}{MEGA_DIR}"
+    said = f"gateway: {package} is missing; install it with: pip install 'mega-code[gateway]'\n"
+    assert gateway(command, PYTHONPATH=path) == (5, "", said)
+    assert gateway(command, PYTHONPATH=path, MEGA_CODE_LAUNCHER="1") == (97, "", "")
 
 
 def test_help_is_help(gateway: Command) -> None:
