@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import subprocess
 import sys
@@ -15,7 +16,18 @@ from mega_code.client.remote_enhance.exchange import exchange
 from mega_code.paths import DataDir
 
 REPOSITORY = Path(__file__).resolve().parents[2]
-SWAPS: dict[str, places.Exchange] = {"exchange": exchange, "two renames": lambda one, other: False}
+
+
+def of_a_lower_layer(one: Path, other: Path) -> bool:
+    """What an overlay file system answers for a folder that came with an image."""
+    raise OSError(errno.EXDEV, "Invalid cross-device link")
+
+
+SWAPS: dict[str, places.Exchange] = {
+    "exchange": exchange,
+    "two renames": lambda one, other: False,
+    "copy aside": of_a_lower_layer,
+}
 
 
 @pytest.fixture
@@ -122,7 +134,10 @@ def fill(folder):
     (folder / "b" / "c").write_text("new")
 
 sys.addaudithook(event)
-swap = exchange if sys.argv[3] == "exchange" else lambda one, other: False
+def lower(one, other):
+    raise OSError(18, "Invalid cross-device link")
+
+swap = {"exchange": exchange, "two renames": lambda one, other: False, "copy aside": lower}[sys.argv[3]]
 places.put(Path(sys.argv[1]), fill, "install", DataDir(Path(sys.argv[2])), swap)
 """
 

@@ -103,7 +103,13 @@ def flush_tree(path: Path) -> None:
 def discard(path: Path) -> None:
     """Remove a folder, file or link; it disappears from its place in one rename, then goes bit by bit."""
     junk = Path(tempfile.mkdtemp(prefix=f".{path.name.lstrip('.').split('.')[0]}.mega-junk-", dir=path.parent))
-    os.rename(path, junk / "content")
+    try:
+        os.rename(path, junk / "content")
+    except OSError as error:
+        os.rmdir(junk)
+        if error.errno != errno.EXDEV:
+            raise
+        junk = path  # a folder of an overlay's lower layer, which can be removed but not moved
     shutil.rmtree(junk, ignore_errors=True)
 
 

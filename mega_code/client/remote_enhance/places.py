@@ -14,6 +14,7 @@ So a later run can tell what a killed one left, without a journal.
 from __future__ import annotations
 
 import contextlib
+import errno
 import fcntl
 import os
 import re
@@ -76,7 +77,7 @@ def _swap_in(building: Path, place: Path, reason: str, data: DataDir, swap: Exch
     os.rename(building, ready)
     flush_folder(place.parent)
     try:
-        displaced = ready if swap(ready, place) else _rename_twice(ready, place)
+        displaced = _swap(ready, place, swap)
         flush_folder(place.parent)
     except OSError:
         _remove(ready)
@@ -84,13 +85,37 @@ def _swap_in(building: Path, place: Path, reason: str, data: DataDir, swap: Exch
     try:
         return backups.keep(displaced, place, reason, data)
     except OSError:
-        # Without a backup the old content has to stand where it stood.
-        if not swap(displaced, place):
+        # Without a backup the old content has to stand where it stood; nothing of it lies in a lower layer any more.
+        if displaced == ready and swap(displaced, place):
+            os.rename(displaced, building)
+        else:
             os.rename(place, building)
             os.rename(displaced, place)
-        else:
-            os.rename(displaced, building)
         raise
+
+
+def _swap(ready: Path, place: Path, swap: Exchange) -> Path:
+    """Put `ready` into `place`; gives where the old content lies now."""
+    try:
+        return ready if swap(ready, place) else _rename_twice(ready, place)
+    except OSError as error:
+        if error.errno != errno.EXDEV:
+            raise
+        return _copy_aside(ready, place)
+
+
+def _copy_aside(ready: Path, place: Path) -> Path:
+    """For an overlay file system, which renames no folder of a lower layer (a skill that came with an image).
+
+    There the place cannot be swapped in one step; what a kill leaves is told apart by its three names and rolled back.
+    """
+    building, old = _sibling(place, "new"), _sibling(place, "old")
+    backups.copy_tree(place, building)
+    os.rename(building, old)
+    flush_folder(place.parent)
+    _remove(place)
+    os.rename(ready, place)
+    return old
 
 
 def _rename_twice(ready: Path, place: Path) -> Path:
@@ -155,7 +180,8 @@ def recover_locked(folder: Path, data: DataDir) -> None:
         place = folder / name
         if kind in ("new", "junk"):
             _remove(path)
-        elif kind == "old" and not os.path.lexists(place):
+        elif kind == "old" and (not os.path.lexists(place) or _is_unswapped(folder, name)):
+            _remove(place)
             os.rename(path, place)
             say(f"rolled back an interrupted install of {place}")
         elif kind == "ready" and str(os.lstat(path).st_ino) == tag:
@@ -163,6 +189,12 @@ def recover_locked(folder: Path, data: DataDir) -> None:
         else:
             kept = backups.keep(path, place, "install", data)
             say(f"finished an interrupted install of {place}; what it replaced is in {kept}")
+
+
+def _is_unswapped(folder: Path, name: str) -> bool:
+    """Whether the new content of `name` still waits for its place, so that the place may be half removed."""
+    waiting = [(path, tag) for path, other, kind, tag in _leftovers(folder) if (other, kind) == (name, "ready")]
+    return any(str(os.lstat(path).st_ino) == tag for path, tag in waiting)
 
 
 def _leftovers(folder: Path) -> list[tuple[Path, str, str, str]]:
