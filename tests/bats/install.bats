@@ -74,10 +74,12 @@ fetched() { # a job that is fetched and ready
   equal cleanup_unsafe_path "$(value ERROR_CODE)"
 }
 
-@test "install: what was never fetched is fetched, and without a server is status 4" {
+@test "install: what was never fetched is fetched, and where that cannot be the code says why" {
   fake_gateway
-  MEGA_CODE_SERVER_URL=http://127.0.0.1:9 run -4 install.sh --job-id "$JOB" --skill-name demo-skill --scope project
+  MEGA_CODE_SERVER_URL='' run -4 install.sh --job-id "$JOB" --skill-name demo-skill --scope project
   equal missing_staging "$(value ERROR_CODE)"
+  MEGA_CODE_SERVER_URL=http://127.0.0.1:9 run -5 install.sh --job-id "$JOB" --skill-name demo-skill --scope project
+  equal network_failure "$(value ERROR_CODE)"
   run -0 install.sh --job-id "$JOB" --skill-name demo-skill --scope project
   equal installed "$(value OUTCOME)"
 }

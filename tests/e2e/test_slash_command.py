@@ -265,9 +265,9 @@ def test_an_answer_that_is_cut_off_while_polling_is_reported_with_the_way_back(
     claude: Claude, room: Room, fake: FakeGateway
 ) -> None:
     room.add_skill()
-    fake.on("GET", f"{BASE}/skill-enhance/jobs/[^/]+$", error(404, "not_found", "no such job"))
+    fake.on("GET", f"{BASE}/skill-enhance/jobs/[^/]+$", error(400, "worker_lost", "it went away"))
     session = claude.enhance("demo-skill")
-    assert "no such job [not_found]" in session.said
+    assert "it went away [worker_lost]" in session.said
     assert f"enhance.sh --poll-existing {fake.job_id}" in session.said
 
 
