@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import gzip
-import time
 
 import pytest
 
@@ -14,11 +13,9 @@ MIB = 1024 * 1024
 
 
 def refused(client: Client, code: str) -> None:
-    started = time.monotonic()
     outcome = client("--skill-name", "demo-skill")
     assert (outcome.status, outcome.code) == (4, code), outcome
     assert "job_id" in outcome.envelope["error"]
-    assert time.monotonic() - started < 40
     assert {path.suffix for path in client.enhancements.iterdir()} == {".json"} and client.leftovers() == []
 
 
