@@ -142,7 +142,8 @@ class Gateway:
         deadline = time.monotonic() + WORKER_GRACE_S
         ended = [worker.join(max(0.0, deadline - time.monotonic())) for worker in self.workers]
         # The sockets belong to the loop's thread; it ends once it has closed them.
-        self._server.trigger.pull_trigger(lambda: close_all(self._sockets))
+        with contextlib.suppress(OSError):  # a loop that has ended by itself has closed them, and its trigger
+            self._server.trigger.pull_trigger(lambda: close_all(self._sockets))
         self._loop.join(HTTP_GRACE_S)
         self.database.close()
         return all(ended) and not self._loop.is_alive()
