@@ -2,7 +2,25 @@
 
 from __future__ import annotations
 
-from mega_code.evaluation.outcome import Outcome, Progress
-from mega_code.evaluation.static import enhance
+from datetime import datetime
+from pathlib import Path
 
-__all__ = ["Outcome", "Progress", "enhance"]
+from mega_code.evaluation.outcome import Outcome, Progress
+from mega_code.evaluation.room import Room
+
+__all__ = ["Outcome", "Progress", "Room", "enhance"]
+
+
+def enhance(skill_dir: Path, skill_id: str, progress: Progress, now: datetime, room: Room) -> Outcome:
+    """Look for a better version of the skill in `skill_dir`, with the model that `room.env` names.
+
+    `skill_dir` is only read; its name does not matter. Raises what `progress` raises, OSError where a folder cannot be
+    read or written, and MegaCodeError for settings that cannot be used.
+    """
+    if room.static:
+        from mega_code.evaluation import static
+
+        return static.enhance(skill_dir, skill_id, progress, now)
+    from mega_code.evaluation import enhancement
+
+    return enhancement.enhance(skill_dir, skill_id, progress, now, room)

@@ -93,6 +93,11 @@ class Budget:
             self._in_flight.append(held)
             return held
 
+    def calls_left(self) -> int:
+        """How many more calls the limit allows beside those in flight."""
+        with self._lock:
+            return self.limits.calls - _sum([self._spent, *self._in_flight]).calls
+
     def settle(self, held: Spent, completion: Completion) -> None:
         """A call is answered."""
         tokens = completion.input_tokens + completion.output_tokens

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any, NamedTuple, Optional, Protocol
 
 JSON = dict[str, Any]
@@ -20,7 +21,7 @@ class Progress(Protocol):
 class Outcome(NamedTuple):
     """The result of one enhancement. Everything but `files` can be written as JSON.
 
-    `status` is `succeeded`, `rejected` or `invariant_violation`; `artifact_kind` is `enhanced`, `source` or `none`.
+    `status` is a terminal one of `mega_code.job`; `artifact_kind` is `enhanced`, `source` or `none`.
     `files` are the new bytes of the files that changed or were added, by path; all others are published as they are.
     `reason` is a sentence for a person. `evidence` is `{"findings": [{"file","line","text"}]}` or None. `roi`,
     `evaluation`, `usage_snapshot` and `lineage` have the shapes of EVALUATION.md.
@@ -58,3 +59,36 @@ def usage(wall_s: float) -> JSON:
     """A `usage_snapshot` in which no model was called; `wall_s` in seconds."""
     none = {"calls": 0, "cached_calls": 0, "input_tokens": 0, "output_tokens": 0, "cost_usd": 0.0}
     return {**none, "wall_s": round(wall_s, 3)}
+
+
+def rejected(broken: Sequence[str]) -> Outcome:
+    """A skill that breaks the specification, or its own cases their form, in a way that no rewrite may mend."""
+    reason = "No rewrite may mend this: " + " ".join(broken)
+    return Outcome("rejected", "none", {}, [], reason, list(broken), None, {}, {}, [])
+
+
+def quarantined(findings: Sequence[JSON]) -> Outcome:
+    """A skill of an author who is not known, with high-severity findings of the audit; nothing of it was run."""
+    places = ", ".join(dict.fromkeys(f"{finding['file']}:{finding['line']}" for finding in findings))
+    reason = (
+        f"The audit found {len(findings)} red flag{'s' if len(findings) != 1 else ''} of high severity in a skill whose"
+        f" author is not known ({places[:300]}). Nothing of it was run. Read the findings, and take out what should not"
+        " be there."
+    )
+    return Outcome("quarantined", "none", {}, [], reason, [], {"findings": list(findings)}, {}, {}, [])
+
+
+def blocked(reason: str) -> Outcome:
+    """The budget or the model does not let the job come to an end."""
+    return Outcome("enhancement_blocked", "none", {}, [], reason, [], None, {}, {}, [])
+
+
+def unchanged(reason: str, evaluation: JSON, lineage: list[JSON]) -> Outcome:
+    """Nothing was found that is measurably better; the skill stays as it is."""
+    return Outcome("succeeded", "source", {}, [], reason, [], None, evaluation, {}, lineage)
+
+
+def violated(broken: Sequence[str], evaluation: JSON, lineage: list[JSON]) -> Outcome:
+    """The chosen candidate broke a rule that every enhanced skill keeps."""
+    reason = "The chosen candidate broke a rule that every enhanced skill keeps: " + " ".join(broken)
+    return Outcome("invariant_violation", "none", {}, [], reason, list(broken), None, evaluation, {}, lineage)

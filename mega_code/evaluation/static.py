@@ -10,18 +10,17 @@ from pathlib import Path
 from typing import NamedTuple, Optional
 
 from mega_code.errors import MegaCodeError
-from mega_code.evaluation import checks, folder, scripts, spec, targets, text_checks
+from mega_code.evaluation import checks, folder, invariants, scripts, text_checks
 from mega_code.evaluation.blocks import verbatim
 from mega_code.evaluation.checks import Report, evaluate
 from mega_code.evaluation.folder import Skill
-from mega_code.evaluation.frontmatter_checks import description
-from mega_code.evaluation.outcome import JSON, Outcome, Progress, roi_entry, usage
+from mega_code.evaluation.intake import Stop, admit
+from mega_code.evaluation.outcome import JSON, Outcome, Progress, roi_entry, usage, violated
 from mega_code.evaluation.search import Best, search
 from mega_code.evaluation.stamp import stamp
 from mega_code.skill import SKILL_MD, check_enhanced
 
 MODEL = "static-checks"
-GROWTH = 2
 SHOWN_REASONS = 5
 ESTIMATOR = f"UTF-8 bytes of the description and the body, divided by {text_checks.BYTES_A_TOKEN}"
 METHOD = "Fixed checks of the specification and of good practice; no language model read the skill."
@@ -36,12 +35,9 @@ def enhance(skill_dir: Path, skill_id: str, progress: Progress, now: datetime) -
     started = time.monotonic()
     progress.phase("intake")
     try:
-        skill = folder.read(skill_dir, skill_id)
-        broken = spec.violations(skill)
-    except MegaCodeError as error:
-        broken = [error.message]
-    if broken:
-        return _rejected(broken, time.monotonic() - started)
+        skill = admit(skill_dir, skill_id)
+    except Stop as stop:
+        return stop.outcome._replace(usage_snapshot=usage(time.monotonic() - started))
     progress.phase("evaluation_setup")
     skill = replace(skill, parsed=scripts.inspect(skill_dir, skill.files))
     original = evaluate(skill)
@@ -60,11 +56,6 @@ class _Job(NamedTuple):
     lineage: list[JSON]
 
 
-def _rejected(broken: list[str], wall_s: float) -> Outcome:
-    reason = "No rewrite may mend this: " + " ".join(broken)
-    return Outcome("rejected", "none", {}, [], reason, broken, None, {}, usage(wall_s), [])
-
-
 def _unchanged(job: _Job) -> Outcome:
     evaluation = _evaluation({"original": job.original})
     todo = _todo(job.original)
@@ -81,41 +72,25 @@ def _published(job: _Job, now: datetime) -> Outcome:
         final = final.changed({SKILL_MD: stamp(final, roi, now, fresh="metadata" not in job.skill.frontmatter)})
         check_enhanced(final.frontmatter)
         report = evaluate(final)
-        broken = invariants(job.skill, final) + _lost(job.best.report, report)
+        broken = broken_rules(job.skill, final) + _lost(job.best.report, report)
     except MegaCodeError as error:
         broken = [error.message]
     evaluation = _evaluation({"original": job.original, "candidate": report})
     if broken:
-        reason = "The mended skill broke a rule that every enhanced skill keeps: " + " ".join(broken)
-        return Outcome("invariant_violation", "none", {}, [], reason, broken, None, evaluation, {}, job.lineage)
+        return violated(broken, evaluation, job.lineage)
     files = {path: text.encode() for path, text in final.texts.items() if text != job.skill.texts[path]}
     done = ", ".join(dict.fromkeys(rewrite.text for rewrite in job.best.kept))
     reason = f"Mended by machine: {done}{_todo(report)}."
     return Outcome("succeeded", "enhanced", files, roi, reason, [], _evidence(report), evaluation, {}, job.lineage)
 
 
-def invariants(before: Skill, after: Skill) -> list[str]:
-    """A sentence for each rule of an enhanced skill that `after` breaks; empty when it may be published.
-
-    A link that led nowhere before is the author's to mend and breaks no rule; the stamp does not count as growth.
-    """
-    name = before.frontmatter.get("name", before.skill_id)
-    size, limit = _size(after), GROWTH * _size(before)
-    gone = {broken.link.target for broken in targets.broken_links(after)}
-    gone -= {broken.link.target for broken in targets.broken_links(before)}
+def broken_rules(before: Skill, after: Skill) -> list[str]:
+    """A sentence for each rule of a mechanically mended skill that `after` breaks."""
     rules = (
-        (after.frontmatter.get("name") == name, "The name of the skill changed."),
-        (len(description(after)) <= spec.DESCRIPTION_CHARACTERS, "The description is too long."),
-        (not gone, f"A link leads nowhere: {', '.join(sorted(gone))[:200]}."),
-        (size <= limit, f"The texts grew from {limit // GROWTH} to {size} bytes."),
         (_code(before) == _code(after), "A code block changed."),
         (all(path == SKILL_MD or path.startswith(folder.REFERENCES) for path in after.texts), "Another file changed."),
     )
-    return [sentence for kept, sentence in rules if not kept]
-
-
-def _size(skill: Skill) -> int:
-    return len(description(skill).encode()) + sum(len(page.body.encode()) for page in skill.pages())
+    return invariants.broken(before, after) + [sentence for kept, sentence in rules if not kept]
 
 
 def _code(skill: Skill) -> list[tuple[tuple[str, ...], ...]]:

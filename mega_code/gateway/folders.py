@@ -13,13 +13,15 @@ from mega_code.files import flush_folder
 
 ARCHIVE = "archive.zip"
 HISTORY = "history.json"
+WORKSPACE = "workspace"
 
 
 class Folders:
     """Everything below `<DATA_DIR>/gateway`, readable by its owner alone.
 
     `jobs/<job_id>/` holds `archive.zip` (as uploaded), `history.json`, and a folder `artifact-<lease>` with what
-    was published; `work-<lease>` is where an attempt's evaluation reads the skill. `incoming/` is not yet accepted.
+    was published; `work-<lease>` is where an attempt's evaluation reads the skill, and `workspace` outlives an attempt.
+    `incoming/` is not yet accepted.
     """
 
     def __init__(self, root: Path) -> None:
@@ -28,6 +30,7 @@ class Folders:
         self.jobs = root / "jobs"
         self.prebuilt = root / "prebuilt"
         self.incoming = root / "incoming"
+        self.completions = root / "completions.sqlite3"
 
     def make(self) -> None:
         """Make the folders and close them to others."""
@@ -47,6 +50,10 @@ class Folders:
         """Where one attempt's evaluation reads the skill."""
         return self.job(job_id) / f"work-{lease}"
 
+    def workspace(self, job_id: str) -> Path:
+        """What an evaluation keeps for a next attempt at the same job; gone once the job has ended."""
+        return self.job(job_id) / WORKSPACE
+
     def artifact(self, job_id: str, lease: str) -> Path:
         """Where one attempt publishes."""
         return self.job(job_id) / f"artifact-{lease}"
@@ -62,7 +69,7 @@ class Folders:
                 remove(folder)
                 continue
             for child in folder.iterdir():
-                if child.is_dir() and child.name != kept[folder.name]:
+                if child.is_dir() and child.name not in (kept[folder.name], WORKSPACE):
                     remove(child)
         for folder in (*self.prebuilt.iterdir(), *self.incoming.iterdir()):
             if folder.name not in prebuilt:

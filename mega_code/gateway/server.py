@@ -11,8 +11,6 @@ import socket
 import threading
 import time
 from collections.abc import Iterator
-from datetime import datetime
-from pathlib import Path
 from typing import Any, Optional
 
 import waitress  # type: ignore[import-untyped,unused-ignore]
@@ -28,12 +26,12 @@ from mega_code.gateway.artifacts import Signer
 from mega_code.gateway.auth import Keys
 from mega_code.gateway.config import Clock, Config, utc_now
 from mega_code.gateway.database import Database
+from mega_code.gateway.evaluation import Evaluation
 from mega_code.gateway.folders import Folders
 from mega_code.gateway.jobs import Jobs
 from mega_code.gateway.pidlock import PidLock
-from mega_code.gateway.result import Outcome
 from mega_code.gateway.uploads import Uploads
-from mega_code.gateway.worker import Evaluator, Progress, Worker
+from mega_code.gateway.worker import Evaluator, Worker
 from mega_code.paths import DataDir
 
 HOST = "127.0.0.1"
@@ -43,19 +41,11 @@ WORKER_GRACE_S = 2.0
 log = logging.getLogger(__name__)
 
 
-def evaluate(skill_dir: Path, skill_id: str, progress: Progress, now: datetime) -> Outcome:
-    """The real evaluator, imported with the first job: the server is up long before it."""
-    from mega_code.evaluation import enhance
-
-    outcome: Outcome = enhance(skill_dir, skill_id, progress, now)
-    return outcome
-
-
 class Gateway:
     """A gateway on a data folder. It takes itself for the only one there; `serve` makes sure of that."""
 
     def __init__(
-        self, data: DataDir, config: Config = Config(), evaluator: Evaluator = evaluate, clock: Clock = utc_now
+        self, data: DataDir, config: Config = Config(), evaluator: Optional[Evaluator] = None, clock: Clock = utc_now
     ) -> None:
         """Opens the store, without answering or working yet. What an earlier process left over is tidied up."""
         self.folders = Folders(data.gateway)
@@ -67,7 +57,8 @@ class Gateway:
         prebuilt = [str(row["id"]) for row in self.database.all("SELECT id FROM prebuilt")]
         self.folders.sweep(self.jobs.folders(), prebuilt)
         self.jobs.expire_all()
-        self.workers = [Worker(self.jobs, self.folders, evaluator, f"worker-{n}") for n in range(config.workers)]
+        work = evaluator or Evaluation(data, self.folders)
+        self.workers = [Worker(self.jobs, self.folders, work, f"worker-{n}") for n in range(config.workers)]
         signer = Signer(self._secret(), config.url_ttl_s)
         self.api = Api(config, clock, self.keys, self.jobs, Uploads(self.jobs, self.folders), signer, self.folders)
         self.url = ""
@@ -152,7 +143,7 @@ class Gateway:
 def serve(
     data: DataDir,
     config: Config,
-    evaluator: Evaluator = evaluate,
+    evaluator: Optional[Evaluator] = None,
     port: Optional[int] = None,
     ready: Optional[int] = None,
 ) -> None:
@@ -179,7 +170,7 @@ def serve(
 def _run(
     data: DataDir,
     config: Config,
-    evaluator: Evaluator,
+    evaluator: Optional[Evaluator],
     port: Optional[int],
     ready: Optional[int],
     previous_key: Optional[str],

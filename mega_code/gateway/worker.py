@@ -45,11 +45,16 @@ class Evaluator(Protocol):
 
 
 class Progress:
-    """How an evaluation says where it is. Every call may raise Interrupted, and does so again once it has."""
+    """An evaluation's side of its job: where it says how far it is, and where it keeps what a next attempt can use.
 
-    def __init__(self, jobs: Jobs, lease: str, stopping: threading.Event) -> None:
+    Every call may raise Interrupted, and does so again once it has.
+    """
+
+    def __init__(self, jobs: Jobs, job_id: str, lease: str, workspace: Path, stopping: threading.Event) -> None:
         self.jobs = jobs
+        self.job_id = job_id
         self.lease = lease
+        self.workspace = workspace
         self.stopping = stopping
 
     def phase(self, name: str) -> None:
@@ -137,6 +142,7 @@ class Worker:
                 status, result, artifact = "cancelled", without_artifact("Cancelled on request."), NO_ARTIFACT
             ended = self.jobs.finish(lease, status, result, artifact)
             kept = artifact.folder if ended == status else ""
+            remove(self.folders.workspace(job.job_id))
             log.info("job %s: %s", job.job_id, ended)
         except (Abandoned, LeaseLost):
             self.jobs.release(lease)
@@ -147,7 +153,8 @@ class Worker:
 
     def _outcome(self, job: Job, lease: str) -> tuple[str, Result, Artifact]:
         """Evaluate and publish. Whatever goes wrong in there is the job's failure and not the worker's."""
-        progress = Progress(self.jobs, lease, self._stopping)
+        workspace = self.folders.workspace(job.job_id)
+        progress = Progress(self.jobs, job.job_id, lease, workspace, self._stopping)
         try:
             outcome = self._evaluate(job, lease, progress)
             if outcome.status not in TERMINAL:

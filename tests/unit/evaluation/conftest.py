@@ -9,7 +9,8 @@ from typing import Any, Callable, Union
 
 import pytest
 
-from mega_code.evaluation import Outcome, enhance
+from mega_code.evaluation import Outcome
+from mega_code.evaluation.static import enhance
 
 NOW = datetime(2026, 4, 22, 6, 11, 55, tzinfo=timezone.utc)
 Files = Mapping[str, Union[str, bytes]]

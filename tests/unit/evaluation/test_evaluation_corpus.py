@@ -8,9 +8,10 @@ from pathlib import Path
 
 import pytest
 
-from mega_code.evaluation import Outcome, enhance
+from mega_code.evaluation import Outcome
 from mega_code.evaluation.blocks import verbatim
 from mega_code.evaluation.markdown import parse
+from mega_code.evaluation.static import enhance
 from mega_code.skill import check_enhanced, parse_frontmatter, split
 
 CORPUS = Path(__file__).resolve().parents[4] / "shared" / "corpus"

@@ -12,14 +12,15 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from mega_code.evaluation import Outcome, enhance
+from mega_code.evaluation import Outcome
 from mega_code.evaluation.blocks import verbatim
 from mega_code.evaluation.checks import EXPECTATIONS
 from mega_code.evaluation.folder import Skill
 from mega_code.evaluation.markdown import parse
 from mega_code.evaluation.outcome import percent
 from mega_code.evaluation.rewrites import REWRITES
-from mega_code.evaluation.static import invariants
+from mega_code.evaluation.static import broken_rules as invariants
+from mega_code.evaluation.static import enhance
 from mega_code.skill import check_enhanced, parse_frontmatter, split
 
 Run = Callable[..., Outcome]
@@ -228,7 +229,7 @@ def before_and_after(old: str, new: str) -> list[str]:
         (CLEAN, CLEAN, []),
         (CLEAN + "[a](gone.md)", CLEAN + "[a](gone.md)\n", []),
         (CLEAN, CLEAN.replace("name: sample", "name: other"), ["The name of the skill changed."]),
-        (CLEAN, CLEAN.replace("one thing", "one " * 300), ["The description is too long.", "The texts grew"]),
+        (CLEAN, CLEAN.replace("one thing", "one " * 300), ["The description has.", "The texts grew"]),
         (CLEAN + "[a](a.md)", CLEAN + "[a](b.md)", ["A link leads nowhere: b.md."]),
         (CLEAN, CLEAN + "a" * 80, ["The texts grew from 64 to 144 bytes."]),
         (CLEAN + "```\na\n```\n", CLEAN + "```\nb\n```\n", ["A code block changed."]),

@@ -1,0 +1,125 @@
+"""The account of an evaluation with models: what was measured, in the shape that the result carries, and the decision."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from statistics import fmean
+from typing import Any, Optional
+
+from mega_code.evaluation import cases, decision, statistics, triggers
+from mega_code.evaluation.arms import BASELINE, CANDIDATE, ORIGINAL, Measured, scores
+from mega_code.evaluation.decision import Decision
+from mega_code.evaluation.outcome import JSON
+from mega_code.evaluation.plan import Plan
+
+METHOD = (
+    "Every case was answered by each arm with no tools: without the skill, with the skill as uploaded, with the"
+    " candidate. Code or a blind judge graded the answers. Only the held-out half, which no proposer saw, decides."
+)
+TOKENS = "Tokens are input and output of one answer; the skill's own text is part of the input."
+
+
+class Book:
+    """What was measured so far. The first model is the one that searched and judged; each has its own figures."""
+
+    def __init__(
+        self,
+        models: Sequence[str],
+        seed: int,
+        plan: Plan,
+        split: cases.Split,
+        queries: triggers.Split,
+        notes: list[str],
+    ) -> None:
+        self.models = list(models)
+        self.seed = seed
+        self.plan = plan
+        self.split = split
+        self.queries = queries
+        self.notes = notes
+        self.measured: list[dict[str, dict[str, Measured]]] = [{} for _ in models]
+        self.triggered: dict[str, list[bool]] = {}
+
+    def add(self, model: int, measured: Mapping[str, Sequence[Measured]]) -> None:
+        """Take in the arms of one model, by its number; a case is replaced by its newer measurement."""
+        for arm, results in measured.items():
+            self.measured[model].setdefault(arm, {}).update({one.case.id: one for one in results})
+
+    def trigger(self, arm: str, loaded: Sequence[bool]) -> None:
+        """Take in which held-out queries load the skill with an arm's description."""
+        self.triggered[arm] = list(loaded)
+
+    def decide(self) -> tuple[Decision, list[JSON]]:
+        """The decision over all models, and the ROI of each."""
+        held = [{arm: scores(self._held(n, arm)) for arm in self.measured[n]} for n in range(len(self.models))]
+        decided = decision.decide_for_models({m: (a[ORIGINAL], a[CANDIDATE]) for m, a in zip(self.models, held)})
+        roi = [
+            decision.figures(a[BASELINE], a[ORIGINAL], a[CANDIDATE], model, self.plan.repeats)
+            for model, a in zip(self.models, held)
+        ]
+        return decided, roi
+
+    def standing_words(self) -> str:
+        """What the original was measured at beside no skill, as a sentence."""
+        without, given = (fmean(score.passed for score in scores(self._held(0, arm))) for arm in (BASELINE, ORIGINAL))
+        return (
+            f"It passes {given:.0%} of the expectations of {len(self.split.held_out)} held-out cases,"
+            f" and {without:.0%} pass without a skill."
+        )
+
+    def evaluation(self) -> JSON:
+        """Everything measured, per case and arm, with the verdicts and their evidence."""
+        by_model = {model: {"arms": self._arms(number)} for number, model in enumerate(self.models)}
+        head = {"model": self.models[0], "models": self.models, "method": f"{METHOD} {TOKENS}"}
+        return {
+            **head,
+            "compared_with": BASELINE,
+            "seed": self.seed,
+            "repeats": self.plan.repeats,
+            "arms": by_model[self.models[0]]["arms"],
+            "cases": [self._case(case, half) for half, group in self._halves() for case in group],
+            "triggers": self._triggers(),
+            "by_model": by_model if len(self.models) > 1 else {},
+            "notes": self.notes,
+            "plan": self.plan.as_json(),
+        }
+
+    def _halves(self) -> list[tuple[str, tuple[cases.Case, ...]]]:
+        return [("held_out", self.split.held_out), ("train", self.split.train)]
+
+    def _held(self, model: int, arm: str) -> list[Measured]:
+        found = self.measured[model].get(arm, {})
+        return [found[case.id] for case in self.split.held_out if case.id in found]
+
+    def _arms(self, model: int) -> JSON:
+        """Per arm the figures on held-out; the interval is of the pass rate."""
+        found = {}
+        for arm in self.measured[model]:
+            held = scores(self._held(model, arm))
+            passed = [score.passed for score in held]
+            low, high = statistics.pass_rate_interval(passed)
+            found[arm] = {
+                "pass_rate": round(fmean(passed), 6),
+                "tokens": round(fmean(score.tokens for score in held), 1),
+                "ci95": [round(low, 6), round(high, 6)],
+            }
+        return found
+
+    def _case(self, case: cases.Case, half: str) -> JSON:
+        arms = {arm: found[case.id].as_json() for arm, found in self.measured[0].items() if case.id in found}
+        return {"case": case.id, "split": half, "prompt": case.prompt, "arms": arms}
+
+    def _triggers(self) -> Optional[JSON]:
+        held = self.queries.held_out
+        if not held:
+            return None
+        listed: list[dict[str, Any]] = [
+            {**query._asdict(), "arms": {arm: {"triggered": found[index]} for arm, found in self.triggered.items()}}
+            for index, query in enumerate(held)
+        ]
+        return {
+            "queries": len(held) + len(self.queries.train),
+            "held_out": len(held),
+            "arms": {arm: triggers.figures(held, found) for arm, found in self.triggered.items()},
+            "cases": listed,
+        }

@@ -1,0 +1,335 @@
+"""An enhancement with models: measure, search on train, compare on held-out, decide.
+
+Its phases are those of a job. Models, clock and store are handed in; the same completions give the same outcome.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+from concurrent.futures import Executor
+from contextlib import ExitStack, closing
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+from typing import Optional
+
+from mega_code.errors import MegaCodeError
+from mega_code.evaluation import (
+    account,
+    arms,
+    cases,
+    decision,
+    generate,
+    invariants,
+    plan,
+    proposals,
+    statistics,
+    triggers,
+)
+from mega_code.evaluation.arms import BASELINE, CANDIDATE, ORIGINAL, Measured, Models
+from mega_code.evaluation.budget import Budget, BudgetSpent, Limits
+from mega_code.evaluation.calls import Calls
+from mega_code.evaluation.cases import CaseError
+from mega_code.evaluation.executor import executor
+from mega_code.evaluation.folder import Skill
+from mega_code.evaluation.intake import Stop, admit
+from mega_code.evaluation.models import choose
+from mega_code.evaluation.models.base import Model, ModelError
+from mega_code.evaluation.optimize import Found, Search, check_installed, search
+from mega_code.evaluation.outcome import JSON, Outcome, Progress, blocked, rejected, unchanged, violated
+from mega_code.evaluation.plan import Plan, Sizes, TooSmall
+from mega_code.evaluation.proposals import Candidate
+from mega_code.evaluation.room import MODEL, Room
+from mega_code.evaluation.stamp import stamp
+from mega_code.evaluation.store import Store
+from mega_code.skill import SKILL_MD, check_enhanced
+
+SEED = 0
+WORSE_DESCRIPTION = "The new description was answered worse on the held-out queries; the original's stays."
+NO_CASES = cases.Split((), ())
+NO_TRIGGERS = triggers.Split((), ())
+FEWEST_CASES = 2 * statistics.FEWEST_CASES
+
+
+@dataclass
+class Material:
+    """What a job works on; the halves are empty until cases are there."""
+
+    skill: Skill
+    name: str
+    own_cases: Optional[list[cases.Case]]
+    own_triggers: Optional[list[triggers.Trigger]]
+    notes: list[str]
+    cases: cases.Split = NO_CASES
+    triggers: triggers.Split = NO_TRIGGERS
+
+
+def enhance(skill_dir: Path, skill_id: str, progress: Progress, now: datetime, room: Room) -> Outcome:
+    """Look for a version of the skill in `skill_dir` that is measurably better, and say what came of it.
+
+    Raises what `progress` raises, OSError, and MegaCodeError `invalid_arguments` for settings that cannot be used.
+    """
+    started = time.monotonic()
+    limits = Limits.from_env(room.env)
+    models = choose(room.env.get(MODEL, ""), room.env)
+    check_installed()
+    progress.phase("intake")
+    with closing(Store(room.store)) as store:
+        try:
+            material = _intake(skill_dir, skill_id)
+            outcome = _Trial(material, limits, models, store, progress, room).run(now)
+        except Stop as stop:
+            outcome = stop.outcome
+        except BudgetSpent as error:
+            outcome = blocked(f"The budget was spent before there was anything to compare: {error}")
+        except ModelError as error:
+            outcome = blocked(f"The model could not be used: {error}")
+        used = store.usage(room.job_id)
+    return outcome._replace(usage_snapshot={**used._asdict(), "wall_s": round(time.monotonic() - started, 3)})
+
+
+def _intake(skill_dir: Path, skill_id: str) -> Material:
+    """The skill and the cases that it brings. Raises Stop where it may not be worked on."""
+    skill = admit(skill_dir, skill_id)
+    problems: list[str] = []
+    own_cases = own_triggers = None
+    try:
+        own_cases = (
+            cases.read((skill_dir / cases.PATH).read_bytes(), skill.files) if cases.PATH in skill.files else None
+        )
+    except CaseError as error:
+        problems += error.problems
+    try:
+        own = triggers.PATH in skill.files
+        own_triggers = triggers.read((skill_dir / triggers.PATH).read_bytes()) if own else None
+    except CaseError as error:
+        problems += error.problems
+    if problems:
+        raise Stop(rejected(problems))
+    named = [f"Case {case.id} names files; a model gets its prompt alone." for case in own_cases or () if case.files]
+    return Material(skill, str(skill.frontmatter.get("name", skill_id)).strip(), own_cases, own_triggers, named)
+
+
+class _Trial:
+    """One attempt at one job."""
+
+    def __init__(
+        self, material: Material, limits: Limits, models: Sequence[Model], store: Store, progress: Progress, room: Room
+    ) -> None:
+        self.material = material
+        self.limits = limits
+        self.models = models
+        self.store = store
+        self.progress = progress
+        self.room = room
+        self.phase = "intake"
+        self.budget = Budget(limits, store.spent(room.job_id))
+
+    def run(self, now: datetime) -> Outcome:
+        """Every phase after intake."""
+        self._enter("evaluation_setup")
+        self.material.triggers = triggers.split(self.material.own_triggers or (), SEED)
+        if self.material.own_cases is not None:
+            self._split(self.material.own_cases)
+        size = self._sizes()
+        try:
+            planned = plan.plan(size, self.limits.calls)
+        except TooSmall as error:
+            return blocked(f"Nothing was spent: {error}.")
+        with ExitStack() as stack:
+            pool = executor(self.room.env)
+            stack.callback(pool.shutdown, wait=False)
+            callers = [self._calls(model, pool) for model in self.models]
+            for model in self.models:
+                stack.callback(model.close)
+            return self._compare(callers, size, planned, now)
+
+    def _calls(self, model: Model, pool: Executor) -> Calls:
+        limits = self.limits
+        return Calls(
+            model,
+            self.store,
+            self.room.job_id,
+            self.budget,
+            pool,
+            limits.concurrency,
+            self._check,
+            patience_s=limits.patience_s,
+        )
+
+    def _compare(self, callers: Sequence[Calls], size: Sizes, planned: Plan, now: datetime) -> Outcome:
+        material, first = self.material, callers[0]
+        self._generate(first)
+        models = [Models(caller, first, self.limits.output_tokens) for caller in callers]
+        text = material.skill.text
+        standing = self._standing(models[0], text, planned.repeats)
+        if all(
+            run.completion.outcome == "refused" for measured in standing.values() for m in measured for run in m.runs
+        ):
+            return blocked(f"{self.models[0].name} refused every task.")
+        book = account.Book(
+            [model.name for model in self.models], SEED, planned, material.cases, material.triggers, material.notes
+        )
+        book.add(0, standing)
+        book.trigger(ORIGINAL, self._triggers(first, proposals.original(text).description))
+        self._enter("iterating")
+        kept, lineage = search(self._search(models[0], first, size, planned))
+        self._enter("publishing")
+        best, broken = choose_best(kept, material.skill)
+        if best is None:
+            if broken:
+                return violated(broken, book.evaluation(), lineage)
+            reason = "No candidate did better than the skill as uploaded on the train cases. "
+            return unchanged(reason + book.standing_words(), book.evaluation(), lineage)
+        return self._decide(best, models, book, planned.repeats, lineage, now)
+
+    def _decide(
+        self,
+        best: Found,
+        models: Sequence[Models],
+        book: account.Book,
+        repeats: int,
+        lineage: list[JSON],
+        now: datetime,
+    ) -> Outcome:
+        """Run the chosen candidate on held-out, once, and decide."""
+        material = self.material
+        chosen = self._loads_as_well(best.candidate, models[0].judge, book)
+        text = proposals.assemble(material.skill.text, chosen)
+        if text == material.skill.text:
+            return unchanged(WORSE_DESCRIPTION, book.evaluation(), lineage)
+        held = material.cases.held_out
+        for number, model in enumerate(models):
+            standing = {BASELINE: "", ORIGINAL: material.skill.text} if number else {}
+            book.add(number, arms.measure({**standing, CANDIDATE: text}, held, repeats, model, SEED))
+        decided, roi = book.decide()
+        if not decided.publish:
+            return unchanged(decided.reason, book.evaluation(), lineage)
+        return self._publish(text, roi, decided.reason, book, lineage, now)
+
+    def _loads_as_well(self, candidate: Candidate, model: arms.Completer, book: account.Book) -> Candidate:
+        """The candidate, with the original's description where its own does worse on the held-out queries."""
+        before, queries = proposals.original(self.material.skill.text), self.material.triggers.held_out
+        loaded = self._triggers(model, candidate.description)
+        right = {
+            arm: sum(query.should_trigger == one for query, one in zip(queries, found))
+            for arm, found in ((ORIGINAL, book.triggered[ORIGINAL]), (CANDIDATE, loaded))
+        }
+        if right[CANDIDATE] >= right[ORIGINAL]:
+            book.trigger(CANDIDATE, loaded)
+            return candidate
+        book.notes.append(WORSE_DESCRIPTION)
+        book.trigger(CANDIDATE, book.triggered[ORIGINAL])
+        return candidate._replace(description=before.description)
+
+    def _publish(
+        self, text: str, roi: list[JSON], words: str, book: account.Book, lineage: list[JSON], now: datetime
+    ) -> Outcome:
+        before = self.material.skill
+        try:
+            candidate = before.changed({SKILL_MD: text})
+            final = candidate.changed({SKILL_MD: stamp(candidate, roi, now)})
+            check_enhanced(final.frontmatter)
+        except MegaCodeError as error:
+            return violated([error.message], book.evaluation(), lineage)
+        files = {SKILL_MD: final.text.encode()}
+        return Outcome("succeeded", "enhanced", files, roi, words, [], None, book.evaluation(), {}, lineage)
+
+    def _standing(self, models: Models, text: str, repeats: int) -> dict[str, list[Measured]]:
+        """The two arms that never change: each case once a repeat in the whole job."""
+        texts, split = {BASELINE: "", ORIGINAL: text}, self.material.cases
+        train = arms.measure(texts, split.train, 1, models, SEED)
+        held = arms.measure(texts, split.held_out, repeats, models, SEED)
+        return {arm: [*train[arm], *held[arm]] for arm in texts}
+
+    def _triggers(self, model: arms.Completer, description: str) -> list[bool]:
+        name, held = self.material.name, self.material.triggers.held_out
+        return triggers.measure(name, description, held, model, SEED)
+
+    def _search(self, models: Models, first: Calls, size: Sizes, planned: Plan) -> Search:
+        material = self.material
+        needed = planned.reserve_calls + plan.iteration_calls(size)
+        return Search(
+            name=material.name,
+            text=material.skill.text,
+            cases=material.cases.train,
+            triggers=material.triggers.train,
+            models=models,
+            proposer=first,
+            seed=SEED,
+            iterations=planned.iterations,
+            run_dir=self.room.workspace / "search",
+            enough=lambda: self.budget.calls_left() >= needed,
+            iteration=self.progress.iteration,
+        )
+
+    def _sizes(self) -> Sizes:
+        material = self.material
+        own = material.own_triggers is not None
+        half = generate.TRIGGERS // 2
+        queries = (len(material.triggers.train), len(material.triggers.held_out)) if own else (half, half)
+        others = {
+            "models": len(self.models),
+            "skill_bytes": len(material.skill.text.encode("utf-8", "replace")),
+            "output_tokens": self.limits.output_tokens,
+        }
+        if material.own_cases is None:
+            return plan.unknown(queries, own, **others)
+        return plan.sizes(material.cases.train, material.cases.held_out, queries, own, **others)
+
+    def _split(self, found: Sequence[cases.Case]) -> None:
+        """The halves. Raises Stop where too few cases are held out to settle anything."""
+        self.material.cases = cases.split(found, SEED)
+        few = decision.too_few(len(self.material.cases.held_out))
+        if few:
+            advice = f"Write at least {FEWEST_CASES} cases in {cases.PATH}, or leave it out and have them generated."
+            raise Stop(unchanged(f"Inconclusive, and nothing was spent on it: {few} {advice}", {}, []))
+
+    def _generate(self, model: Calls) -> None:
+        """Cases and queries for a skill that brings none. Raises Stop where no model writes enough of them."""
+        material = self.material
+        if material.own_triggers is None:
+            made = generate.generate_triggers(material.skill.text, model)
+            material.notes += made.notes
+            material.triggers = triggers.split(made.items, SEED)
+            if not made.items:
+                material.notes.append("Triggering was not measured: the model wrote no usable queries.")
+        if material.own_cases is None:
+            made = generate.generate_cases(material.skill.text, model)
+            material.notes += made.notes
+            if len(made.items) < FEWEST_CASES:
+                raise Stop(
+                    blocked(
+                        f"The model wrote {len(made.items)} usable cases in {generate.CASE_CALLS} calls, and fewer than"
+                        f" {FEWEST_CASES} settle nothing. Write them in {cases.PATH}, or use another model."
+                    )
+                )
+            self._split(made.items)
+
+    def _enter(self, phase: str) -> None:
+        self.phase = phase
+        self.progress.phase(phase)
+
+    def _check(self) -> None:
+        """Raises where the job is cancelled or no longer ours."""
+        self.progress.phase(self.phase)
+
+
+def choose_best(kept: Sequence[Found], skill: Skill) -> tuple[Optional[Found], list[str]]:
+    """The candidate to compare with the original, and which invariants the better ones broke where none is left.
+
+    `kept` begins with the original. Better is more on train, or as much for fewer tokens.
+    """
+    original, *candidates = kept
+    better = [one for one in candidates if (one.score, -one.tokens) > (original.score, -original.tokens)]
+    broken: list[str] = []
+    for one in sorted(better, key=lambda one: (-one.score, one.tokens, one.number)):
+        try:
+            found = invariants.broken(skill, skill.changed({SKILL_MD: proposals.assemble(skill.text, one.candidate)}))
+        except MegaCodeError as error:
+            found = [error.message]
+        if not found:
+            return one, []
+        broken = broken or found
+    return None, broken

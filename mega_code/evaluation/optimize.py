@@ -1,0 +1,340 @@
+"""The search for a better candidate: the `gepa` library, on train cases and train queries only.
+
+gepa chooses parents from a Pareto front of pass rate and tokens, keeps the books and makes a killed search resumable
+from its run directory. Every choice that it leaves to chance is seeded here by the number of the iteration, so that a
+resumed search asks what the undisturbed one would have asked.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import difflib
+import importlib.util
+import logging
+import random
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Any, NamedTuple, Optional, Union
+
+from mega_code.errors import MegaCodeError
+from mega_code.evaluation import arms, proposals, triggers
+from mega_code.evaluation.arms import CANDIDATE, Measured, Models
+from mega_code.evaluation.budget import BudgetSpent
+from mega_code.evaluation.cases import Case
+from mega_code.evaluation.models.base import ModelError
+from mega_code.evaluation.outcome import JSON
+from mega_code.evaluation.proposals import BODY, COMPONENTS, DESCRIPTION, Candidate, Failure, Unusable
+from mega_code.evaluation.triggers import Trigger
+
+CASES_A_BATCH = 4
+QUERIES_A_BATCH = 6
+EVERY_NTH_DESCRIBES = 3
+CHEAPER = 0.95
+STALE = 4  # proposals in a row that give no candidate, after which another is not worth its call
+DIFF_CHARACTERS = 20_000
+
+log = logging.getLogger(__name__)
+Item = Union[Case, Trigger]
+
+
+class Search(NamedTuple):
+    """What a search works on. `enough` says before each iteration whether the budget has room for one more."""
+
+    name: str
+    text: str
+    cases: Sequence[Case]
+    triggers: Sequence[Trigger]
+    models: Models
+    proposer: arms.Completer
+    seed: int
+    iterations: int
+    run_dir: Path
+    enough: Callable[[], bool]
+    iteration: Callable[[int, int], None]
+
+
+class Found(NamedTuple):
+    """A candidate that was kept, with its figures on the whole train half."""
+
+    number: int
+    candidate: Candidate
+    score: float
+    pass_rate: float
+    tokens: float
+
+
+def search(work: Search) -> tuple[list[Found], list[JSON]]:
+    """Every candidate that was kept, the original first, and the lineage of all.
+
+    Raises what the models and `iteration` raise; a spent budget only ends the search.
+    """
+    import gepa
+
+    adapter = Adapter(work)
+    items: list[Item] = [*work.cases, *work.triggers]
+    work.run_dir.mkdir(parents=True, exist_ok=True)
+    with contextlib.suppress(BudgetSpent):
+        gepa.optimize(
+            seed_candidate=adapter.seed._asdict(),
+            trainset=items,
+            valset=items,
+            adapter=adapter,
+            candidate_selection_strategy=_selector(work.seed),
+            frontier_type="hybrid",
+            skip_perfect_score=False,
+            batch_sampler=_Sampler(work),
+            module_selector=_component,
+            acceptance_criterion=adapter,
+            stop_callbacks=adapter.done,
+            run_dir=str(work.run_dir),
+            logger=_Log(),
+            seed=work.seed,
+            raise_on_exception=True,
+        )
+    if adapter.trouble:
+        raise adapter.trouble
+    return adapter.kept(), adapter.lineage
+
+
+def check_installed() -> None:
+    """Raises MegaCodeError `invalid_arguments` where gepa is not there: said before anything is spent."""
+    if importlib.util.find_spec("gepa") is None:
+        raise MegaCodeError(
+            "invalid_arguments",
+            "A search with a model needs the library gepa (Python 3.10 or later): pip install 'mega-code[optimize]'.",
+        )
+
+
+class Adapter:
+    """Runs and scores candidates for gepa, asks for new ones, decides which to keep, and writes the lineage."""
+
+    def __init__(self, work: Search) -> None:
+        self.work = work
+        self.seed = proposals.original(work.text)
+        self.trouble: Optional[ModelError] = None
+        entry = {"candidate": 0, "parent": None, "component": None, "diff": "", "kept": True}
+        self.lineage: list[JSON] = [
+            {**entry, **self.seed._asdict(), "train_score": None, "tokens": None, "why": "the skill as uploaded"}
+        ]
+
+    # What gepa calls
+
+    def evaluate(self, batch: list[Item], candidate: Mapping[str, str], capture_traces: bool = False) -> Any:
+        """Scores from 0 to 1 of `candidate` on every item; the trajectories are what was measured."""
+        from gepa.core.adapter import EvaluationBatch
+
+        results = self._measure(Candidate(**candidate), batch)
+        scores = [_score(item, result) for item, result in zip(batch, results)]
+        objectives = [_objectives(score, result) for score, result in zip(scores, results)]
+        outputs = [None] * len(batch)
+        return EvaluationBatch(outputs, scores, list(zip(batch, results)) if capture_traces else None, objectives)
+
+    def make_reflective_dataset(
+        self, candidate: Mapping[str, str], eval_batch: Any, components_to_update: Sequence[str]
+    ) -> dict[str, list[dict[str, Any]]]:
+        """What was measured, for the component that is to change."""
+        return {components_to_update[0]: [{"item": item, "result": found} for item, found in eval_batch.trajectories]}
+
+    def propose_new_texts(
+        self, candidate: Mapping[str, str], reflective_dataset: Mapping[str, Any], components_to_update: Sequence[str]
+    ) -> dict[str, str]:
+        """The texts of a new candidate; none where the proposer gave nothing that is new and usable."""
+        parent, component = Candidate(**candidate), components_to_update[0]
+        if component == DESCRIPTION and not _failures(reflective_dataset[component]):
+            return {}
+        try:
+            answer = self._ask(parent, component, reflective_dataset[component])
+        except BudgetSpent:
+            return {}
+        except ModelError as error:
+            self.trouble = error  # gepa takes what is raised here for one bad proposal
+            return {}
+        read = proposals.read_body if component == BODY else proposals.read_description
+        try:
+            child = read(answer, parent)
+            text = proposals.assemble(self.work.text, child)
+        except (Unusable, MegaCodeError) as error:
+            self._note(parent, component, None, f"dropped: not usable, {error}")
+            return {}
+        same = next((entry["candidate"] for entry in self.lineage if _candidate(entry) == child), None)
+        if same is not None:
+            self._note(parent, component, None, f"dropped: the same as candidate {same}")
+            return {}
+        self._note(parent, component, child, "", text)
+        return child._asdict()
+
+    def should_accept(self, proposal: Any, state: Any) -> bool:
+        """Whether a candidate did better on its batch: more passed, or as much for fewer tokens."""
+        before, after = sum(proposal.subsample_scores_before), sum(proposal.subsample_scores_after)
+        cost = _tokens(proposal.eval_before)
+        cheaper = cost > 0 and _tokens(proposal.eval_after) <= CHEAPER * cost
+        entry = self._entry(Candidate(**proposal.candidate))
+        size = len(proposal.subsample_scores_after)
+        entry["kept"] = after > before or (after == before and cheaper)
+        entry["train_score"] = round(after / size, 6)
+        entry["why"] = f"{'kept' if entry['kept'] else 'dropped'}: {before:.2f} to {after:.2f} of {size} on train" + (
+            ", for fewer tokens" if entry["kept"] and after == before else ""
+        )
+        return bool(entry["kept"])
+
+    def get_adapter_state(self) -> dict[str, Any]:
+        """What a resumed search needs to know."""
+        return {"lineage": [dict(entry) for entry in self.lineage]}
+
+    def set_adapter_state(self, state: Mapping[str, Any]) -> None:
+        """Takes that back; empty at the first start."""
+        if state:
+            self.lineage = [dict(entry) for entry in state["lineage"]]
+
+    def done(self, state: Any) -> bool:
+        """Whether to end before the next iteration; tells how far the search is where not."""
+        number = state.i + 2
+        stale = len(self.lineage) > STALE and all(entry["body"] is None for entry in self.lineage[-STALE:])
+        if self.trouble or stale or number > self.work.iterations or not self.work.enough():
+            return True
+        self.work.iteration(number, self.work.iterations)
+        return False
+
+    # Ours
+
+    def kept(self) -> list[Found]:
+        """The candidates that were kept, on all of train; every completion of that is in the cache already."""
+        found = []
+        items: list[Item] = [*self.work.cases, *self.work.triggers]
+        for entry in self.lineage:
+            if not entry["kept"]:
+                continue
+            candidate = _candidate(entry)
+            try:
+                results = self._measure(candidate, items)
+            except BudgetSpent:  # accepted, but never run on all of train
+                entry.update(kept=False, why=f"{entry['why']}; the budget was spent before it was measured")
+                continue
+            cases = [result for result in results if isinstance(result, Measured)]
+            score = sum(map(_score, items, results)) / len(items)
+            passed, tokens = (sum(column) / len(cases) for column in zip(*(one.score for one in cases)))
+            entry.update(train_score=round(score, 6), tokens=round(tokens, 1))
+            found.append(Found(entry["candidate"], candidate, score, passed, tokens))
+        return found
+
+    def _measure(self, candidate: Candidate, items: Sequence[Item]) -> list[Union[Measured, bool]]:
+        work = self.work
+        cases = [item for item in items if isinstance(item, Case)]
+        queries = [item for item in items if isinstance(item, Trigger)]
+        text = proposals.assemble(work.text, candidate)
+        measured = iter(arms.measure({CANDIDATE: text}, cases, 1, work.models, work.seed)[CANDIDATE] if cases else [])
+        asked = triggers.measure(work.name, candidate.description, queries, work.models.judge, work.seed)
+        loaded = iter(asked)
+        return [next(measured) if isinstance(item, Case) else next(loaded) for item in items]
+
+    def _ask(self, parent: Candidate, component: str, seen: Sequence[Mapping[str, Any]]) -> str:
+        dropped = [e["diff"] for e in self.lineage if e["component"] == component and not e["kept"] and e["diff"]]
+        if component == BODY:
+            text = proposals.assemble(self.work.text, parent)
+            measured = [one["result"] for one in seen if isinstance(one["result"], Measured)]
+            request = proposals.body_request(text, measured, dropped, len(self.lineage))
+        else:
+            wrong, number = _failures(seen), len(self.lineage)
+            request = proposals.description_request(self.work.name, parent.description, wrong, dropped, number)
+        return self.work.proposer.complete_all([request])[0].text
+
+    def _note(
+        self, parent: Candidate, component: str, child: Optional[Candidate], why: str, text: Optional[str] = None
+    ) -> None:
+        before = proposals.assemble(self.work.text, parent)
+        parts = child._asdict() if child else dict.fromkeys(COMPONENTS)
+        self.lineage.append(
+            {
+                "candidate": len(self.lineage),
+                "parent": self._entry(parent)["candidate"],
+                "component": component,
+                "diff": _diff(before, text) if text is not None else "",
+                "kept": False,
+                **parts,
+                "train_score": None,
+                "tokens": None,
+                "why": why,
+            }
+        )
+
+    def _entry(self, candidate: Candidate) -> JSON:
+        return next(entry for entry in self.lineage if _candidate(entry) == candidate)
+
+
+def _candidate(entry: Mapping[str, Any]) -> Candidate:
+    return Candidate(*(entry[name] for name in COMPONENTS))
+
+
+def _failures(seen: Sequence[Mapping[str, Any]]) -> list[Failure]:
+    """The queries among what was measured that were answered wrongly."""
+    queries = [(one["item"], one["result"]) for one in seen if isinstance(one["item"], Trigger)]
+    return [Failure(query, loaded) for query, loaded in queries if query.should_trigger != loaded]
+
+
+def _score(item: Item, result: Union[Measured, bool]) -> float:
+    if isinstance(result, Measured):
+        return float(result.score.passed)
+    assert isinstance(item, Trigger)
+    return float(result is item.should_trigger)
+
+
+def _objectives(score: float, result: Union[Measured, bool]) -> dict[str, float]:
+    return {"pass rate": score, "tokens": -result.score.tokens} if isinstance(result, Measured) else {"triggers": score}
+
+
+def _tokens(evaluation: Any) -> float:
+    return -float(sum(objective.get("tokens", 0.0) for objective in evaluation.objective_scores))
+
+
+def _diff(before: str, after: str) -> str:
+    lines = difflib.unified_diff(before.splitlines(), after.splitlines(), "a/SKILL.md", "b/SKILL.md", lineterm="")
+    return "\n".join(lines)[:DIFF_CHARACTERS]
+
+
+def _component(state: Any, trajectories: Sequence[Any], *_: Any) -> list[str]:
+    """A batch of queries is about the description, a batch of cases about the body."""
+    return [DESCRIPTION if isinstance(trajectories[0][0], Trigger) else BODY]
+
+
+def _selector(seed: int) -> Any:
+    from gepa.strategies.candidate_selector import ParetoCandidateSelector
+
+    class Selector(ParetoCandidateSelector):  # type: ignore[misc,unused-ignore]
+        def select_candidate_idx(self, state: Any) -> int:
+            self.rng = random.Random(f"{seed}:parent:{state.i}")
+            return int(super().select_candidate_idx(state))
+
+    return Selector(None)
+
+
+class _Sampler:
+    """The batch of an iteration: queries every third time, else cases; each a walk through a shuffled order."""
+
+    def __init__(self, work: Search) -> None:
+        self.cases = list(range(len(work.cases)))
+        self.queries = list(range(len(work.cases), len(work.cases) + len(work.triggers)))
+        self.seed = work.seed
+
+    def next_minibatch_ids(self, loader: Any, state: Any) -> list[int]:
+        turn, rest = divmod(state.i, EVERY_NTH_DESCRIBES)
+        if self.queries and rest == EVERY_NTH_DESCRIBES - 1:
+            return self._walk(self.queries, turn, QUERIES_A_BATCH)
+        number = state.i - turn if self.queries else state.i
+        return self._walk(self.cases, number, CASES_A_BATCH)
+
+    def _walk(self, ids: list[int], number: int, size: int) -> list[int]:
+        size = min(size, len(ids))
+        start, found = number * size, []
+        for position in range(start, start + size):
+            lap, place = divmod(position, len(ids))
+            order = list(ids)
+            random.Random(f"{self.seed}:batch:{lap}").shuffle(order)
+            found.append(order[place])
+        return list(dict.fromkeys(found))
+
+
+class _Log:
+    """gepa's talk, for who debugs a search."""
+
+    def log(self, message: str) -> None:
+        log.debug("%s", message)
