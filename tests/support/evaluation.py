@@ -69,11 +69,13 @@ def write_skill(
 
 
 def knowing(better: str = BETTER) -> Any:
-    """A model that signs its answers where the skill tells it to, judges by that, and proposes `better`."""
+    """A model that signs its answers where the skill tells it to, judges by that, and proposes `better`; it writes queries and no cases."""
 
     def answer(role: str, system: str, prompt: str) -> str:
         if role == "task":
             return "Yes. MAGIC" if "MAGIC" in system else "Yes."
+        if role == "generate":
+            return json.dumps(triggers(20))
         if role == "propose":
             return f"Here it is:\n~~~~\n{better}~~~~\n" if "whole new text" in prompt else "~~~~\nAnswers it all.\n~~~~"
         if "The skills:" in prompt:
@@ -89,5 +91,5 @@ def knowing(better: str = BETTER) -> Any:
 def run(root: Path, skill: Path, env: Mapping[str, str], steps: Optional[Steps] = None, job: str = "job-1") -> Outcome:
     """One enhancement, in this process."""
     root.mkdir(parents=True, exist_ok=True)
-    room = Room(env, root / "workspace", root / "completions.sqlite3", job)
+    room = Room(env, root / job, root / "completions.sqlite3", job)
     return enhance(skill, "demo", steps or Steps(), NOW, room)

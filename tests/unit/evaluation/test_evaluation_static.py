@@ -229,7 +229,7 @@ def before_and_after(old: str, new: str) -> list[str]:
         (CLEAN, CLEAN, []),
         (CLEAN + "[a](gone.md)", CLEAN + "[a](gone.md)\n", []),
         (CLEAN, CLEAN.replace("name: sample", "name: other"), ["The name of the skill changed."]),
-        (CLEAN, CLEAN.replace("one thing", "one " * 300), ["The description has.", "The texts grew"]),
+        (CLEAN, CLEAN.replace("one thing", "one " * 300), ["The description has", "The texts grew"]),
         (CLEAN + "[a](a.md)", CLEAN + "[a](b.md)", ["A link leads nowhere: b.md."]),
         (CLEAN, CLEAN + "a" * 80, ["The texts grew from 64 to 144 bytes."]),
         (CLEAN + "```\na\n```\n", CLEAN + "```\nb\n```\n", ["A code block changed."]),
