@@ -17,6 +17,8 @@ import math
 from bisect import bisect_right
 from collections.abc import Sequence
 from functools import cached_property, lru_cache
+from itertools import compress
+from operator import truediv
 from random import Random
 from statistics import NormalDist, fmean, stdev
 from typing import Optional
@@ -75,8 +77,8 @@ class SignFlips:
 
     @cached_property
     def _typical_values(self) -> list[float]:
-        pairs = zip(_subset_sums(self.amounts), _subset_sums(self.sizes))
-        return sorted([amount / size for amount, size in pairs if size])
+        amounts, sizes = _subset_sums(self.amounts), _subset_sums(self.sizes)
+        return sorted(map(truediv, compress(amounts, sizes), filter(None, sizes)))
 
 
 def pass_rate_interval(rates: Sequence[float], level: float = LEVEL) -> tuple[float, float]:
