@@ -1,0 +1,202 @@
+"""Whether a candidate is published in place of the original, and what the result says of it.
+
+Publish where, on held-out cases, the pass rate is higher (one-sided p <= 0.025), or where it is not more than five
+points lower (one-sided 95 % bound) and the total of tokens is at least 20 % lower (p <= 0.025). The second p-value is
+of the paired differences in tokens, unscaled, so that test and total ask the same question. One run that went astray
+cannot make a saving: its difference alone is above zero under half of the sign flips, so the other cases must show a
+saving of their own. Nor can it hide in an average of ratios.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from statistics import fmean
+from typing import NamedTuple, Optional
+
+from mega_code.evaluation.outcome import JSON, percent
+from mega_code.evaluation.statistics import ALPHA, FEWEST_CASES, LEVEL, SignFlips, cases_needed
+
+MARGIN = 0.05  # of pass rate; a bound this far below zero still counts as not worse
+LEAST_SAVING = 0.2
+FLOAT_ERROR = 1e-9
+
+
+class Score(NamedTuple):
+    """One case in one arm: the mean over expectations and repeats, 0 to 1, and the mean tokens in and out a run."""
+
+    passed: float
+    tokens: float
+
+
+Arms = tuple[Sequence[Score], Sequence[Score]]  # the original and the candidate, paired by position
+
+
+class Decision(NamedTuple):
+    """Candidate against original. Lift, limits and bound are shares of pass rate, 0.2 being 20 points.
+
+    `kind` is `better`, `cheaper`, `no better`, `worse` or `inconclusive`; the first two publish. `token_saving` is a
+    share of the original's total, negative where the candidate takes more. `p_value` is one-sided for a higher pass
+    rate, `token_p_value` for fewer tokens. With too few cases the limits are infinite. `cases_needed` is how many
+    held-out cases would settle what is inconclusive, were it as observed; else None, as where no number would.
+    `reason` is for a person.
+    """
+
+    publish: bool
+    kind: str
+    lift: float
+    ci95: tuple[float, float]
+    p_value: float
+    token_saving: float
+    token_p_value: float
+    noninferior_bound: float
+    cases: int
+    cases_needed: Optional[int]
+    reason: str
+
+
+def too_few(cases: int) -> Optional[str]:
+    """Why this many held-out cases can settle nothing, for a person before anything is spent; None where they can."""
+    if cases >= FEWEST_CASES:
+        return None
+    counted = "1 held-out case" if cases == 1 else f"{cases} held-out cases"
+    return (
+        f"With {counted} nothing can be settled: even if every one came out in favour, chance alone would do the same "
+        f"with probability {0.5**cases:.4g}, and {ALPHA} is the limit. It takes {FEWEST_CASES} at least."
+    )
+
+
+def decide(original: Sequence[Score], candidate: Sequence[Score]) -> Decision:
+    """The rule, on the same held-out cases in the same order. Raises ValueError where they are not paired."""
+    if len(original) != len(candidate):
+        raise ValueError(f"{len(original)} cases of the original and {len(candidate)} of the candidate")
+    lifts = [new.passed - old.passed for old, new in zip(original, candidate)]
+    flips = SignFlips(lifts)
+    lift, p_value = round(fmean(lifts or [0.0]), 12) + 0.0, flips.p_value()
+    bound, saving = flips.lower_bound(LEVEL), token_saving(original, candidate)
+    token_p_value = SignFlips([old.tokens - new.tokens for old, new in zip(original, candidate)]).p_value()
+    cheap = saving >= LEAST_SAVING - FLOAT_ERROR and token_p_value <= ALPHA
+    kind, needed = _kind(lifts, p_value, bound, cheap)
+    publish = kind in ("better", "cheaper")
+    facts = (publish, kind, lift, flips.interval(LEVEL), p_value, saving, token_p_value, bound, len(lifts), needed)
+    decision = Decision(*facts, reason="")
+    return decision._replace(reason=_reason(decision, cheap))
+
+
+def decide_for_models(arms: Mapping[str, Arms]) -> Decision:
+    """The rule on the average over several models, by name; a model that the candidate is worse on forbids it.
+
+    Worse means that the one-sided 95 % bound of the lift on that model alone is below zero.
+    """
+    decision = decide(pool([original for original, _ in arms.values()]), pool([new for _, new in arms.values()]))
+    if len(arms) == 1 or not decision.publish:
+        return decision
+    worse = [
+        f"{model} (by {-fmean(lifts) * 100:.1f} points)"
+        for model, lifts in ((name, [b.passed - a.passed for a, b in zip(*pair)]) for name, pair in arms.items())
+        if SignFlips(lifts).upper_bound(LEVEL) < -FLOAT_ERROR
+    ]
+    if not worse:
+        return decision
+    named = f"Worse on {' and '.join(worse)}, which a gain on other models does not make good."
+    reason = f"{named} Over all models: {decision.reason}"
+    return decision._replace(publish=False, kind="worse", reason=reason)
+
+
+def pool(models: Sequence[Sequence[Score]]) -> list[Score]:
+    """One arm's scores on several models, averaged case by case.
+
+    The case stays the unit: runs of one case on several models are no new cases. Tokens are averaged as they are, so
+    that totals stay what is paid in all. Raises ValueError where the models did not run the same number of cases.
+    """
+    if len({len(scores) for scores in models}) > 1:
+        raise ValueError("the models did not run the same cases")
+    return [Score(fmean(s.passed for s in case), fmean(s.tokens for s in case)) for case in zip(*models)]
+
+
+def token_saving(before: Sequence[Score], after: Sequence[Score]) -> float:
+    """The share of `before`'s total of tokens that `after` does without; 0 where no token was counted before."""
+    total = math.fsum(score.tokens for score in before)
+    return 1 - math.fsum(score.tokens for score in after) / total if total > 0 else 0.0
+
+
+def figures(
+    baseline: Sequence[Score], original: Sequence[Score], candidate: Sequence[Score], model: str, repeats: int
+) -> JSON:
+    """The `roi` entry of one model: against no skill at all, and with interval and p-value against the original.
+
+    `ci95` is in percentage points, and None where there are too few cases for limits. The p-value is rounded up, so
+    that it is never 0 and never looks better than it is.
+    """
+    decision = decide(original, candidate)
+    limits = [round(limit * 100, 1) + 0.0 for limit in decision.ci95 if math.isfinite(limit)]
+    against = {**_headline(original, candidate), "ci95": limits or None, "p_value": rounded_up(decision.p_value)}
+    counted = {"cases": len(candidate), "repeats": repeats, "compared_with": "baseline"}
+    return {"model": model, **_headline(baseline, candidate), "vs_original": against, **counted}
+
+
+def _headline(before: Sequence[Score], after: Sequence[Score]) -> dict[str, str]:
+    points = (fmean(score.passed for score in after) - fmean(score.passed for score in before)) * 100
+    return {"performance_increase": percent(points), "token_savings": percent(token_saving(before, after) * 100)}
+
+
+def _kind(lifts: Sequence[float], p_value: float, bound: float, cheap: bool) -> tuple[str, Optional[int]]:
+    """What the rule says, and how many cases would settle it where that is open."""
+    if p_value <= ALPHA:
+        return "better", None
+    if cheap and bound >= -MARGIN - FLOAT_ERROR:
+        return "cheaper", None
+    if SignFlips([-lift for lift in lifts]).p_value() <= ALPHA:
+        return "worse", None
+    routes = [cases_needed(lifts)]
+    if cheap:  # it takes fewer cases to show that five points are not lost
+        routes.append(cases_needed([lift + MARGIN for lift in lifts], 1 - LEVEL))
+    needed = min((max(cases, len(lifts) + 1) for cases in routes if cases), default=None)
+    return ("inconclusive" if needed or len(lifts) < FEWEST_CASES else "no better"), needed
+
+
+def _reason(decision: Decision, cheap: bool) -> str:
+    """Two to five sentences with the figures."""
+    low, high = (limit * 100 + 0.0 for limit in decision.ci95)
+    limits = f" (95 % interval {low:.1f} to {high:.1f})" if math.isfinite(low) else ""
+    counted = f"{decision.cases} held-out case{'s' if decision.cases != 1 else ''}"
+    sentences = [
+        f"{decision.kind.capitalize()}: on {counted} the pass rate {_moved(decision.lift)}{limits}; {_sure(decision)}.",
+        f"Tokens {_tokens_moved(decision.token_saving)} (p = {rounded_up(decision.token_p_value):.4f}).",
+        too_few(decision.cases) or "",
+    ]
+    if cheap and not decision.publish:
+        sentences.append(f"As a loss of {MARGIN * 100:.0f} points or more is not ruled out, the saving does not count.")
+    if decision.cases_needed:
+        sentences.append(f"If it is as it looks, {decision.cases_needed} held-out cases would probably settle it.")
+    elif decision.kind == "no better":
+        sentences.append("No number of cases finds a gain where there is none.")
+    return " ".join(sentence for sentence in sentences if sentence)
+
+
+def _sure(decision: Decision) -> str:
+    """What noise has to do with the lift."""
+    if decision.kind == "cheaper" and decision.ci95 == (0.0, 0.0):
+        return "no case came out differently"
+    if decision.kind == "cheaper":
+        loss = max(0.0, -decision.noninferior_bound) * 100
+        return f"a loss of more than {loss:.1f} points is ruled out with 95 % confidence"
+    if decision.kind == "worse" or decision.lift <= 0:
+        return "more than noise explains" if decision.kind == "worse" else "noise explains as much"
+    chance = f"noise alone does as well with probability {rounded_up(decision.p_value):.4f}"
+    return chance if decision.kind == "better" else f"{chance}, too often to tell them apart"
+
+
+def _moved(lift: float) -> str:
+    points = round(abs(lift) * 100, 1)
+    return f"{'rises' if lift > 0 else 'falls'} by {points} points" if points else "does not change"
+
+
+def _tokens_moved(saving: float) -> str:
+    share = round(abs(saving) * 100)
+    return f"{'fall' if saving > 0 else 'rise'} by {share} %" if share else "stay the same"
+
+
+def rounded_up(p_value: float) -> float:
+    """To four digits, and never to 0."""
+    return math.ceil(p_value * 10_000) / 10_000
