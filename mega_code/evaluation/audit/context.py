@@ -32,10 +32,12 @@ _TURNS = re.compile(
     r"|\band (?:run|read|send|do|use|copy|open)\b"
 )
 _LIST = re.compile(
-    r"\b\w*(?:deny|denied|danger\w*|block\w*|forbid\w*|unsafe|suspicious|malicious|disallow\w*|red_?flags?)\w*[\"']?\s*"
+    r"\b\w*(?:deny|denied|danger\w*|block\w*|forbid\w*|unsafe|suspicious|malicious|disallow\w*|red_?flags?|inject\w*|attack\w*|adversar\w*|jailbreak\w*|payload\w*)\w*[\"']?\s*"
     r"(?::\s*[\w\[\], .]{0,40})?[=:]\s*[\[({]|\bre\.compile\(|\bRegExp\(",
     re.IGNORECASE,
 )
+# What an agent's settings refuse; nothing in such a list is ever done.
+_REFUSED = re.compile(r"[\"']deny[\"']\s*:\s*\[[^\]\n]{0,400}\Z")
 _SAYS = re.compile(
     r"(?:^|[;&|{(])\s*(?:echo|printf?|print|die|warn|info|console\.\w+|log(?:ger|ging)?\.\w+|raise \w+)\b[^\n]*\Z",
     re.IGNORECASE,
@@ -63,6 +65,8 @@ def milder_for(text: str, start: int, end: int, place: str, warned: bool) -> str
         sentence = before[begin:] + re.split(r"[.!?;] ", text[end : end + 300])[0]
         warned = warned or bool(WARNS.search(sentence))
         return MEDIUM if warned and not _DENIED.search(sentence) else "high"
+    if _REFUSED.search(before):
+        return LOW
     if warned or _LIST.search(before) or _quoted(text, start, end):
         return MEDIUM
     return "high"

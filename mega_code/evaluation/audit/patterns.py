@@ -4,7 +4,7 @@ from __future__ import annotations
 
 SHELL = (
     r"(?:(?:sudo|doas|env|nohup|exec|xargs)\s+(?:-\w+\s+|\w+=\S*\s+){0,3})?(?:/usr|/bin|/local|/env|\s){0,4}/?"
-    r"(?:(?:ba|z|da|k|fi)?sh\b(?!\.|/)|pwsh\b|powershell\b|(?:python[\d.]*|node|perl|ruby|php)"
+    r"(?:(?:ba|z|da|k|fi)?sh\b(?!\.|/)|[\"']?\$\{?shell\b|pwsh\b|powershell\b|(?:python[\d.]*|node|perl|ruby|php)"
     r"(?=\s*(?:-u\s*)?(?:-|/dev/stdin)?\s*(?:$|[;&|)`'\"]|[0-9]?>)))"
 )
 FETCH = r"\b(?:curl|wget|iwr|irm|invoke-webrequest|invoke-restmethod|fetch|aria2c|lwp-download)\b"
@@ -53,7 +53,7 @@ SERVICES = (
 )
 READS = (
     r"(?:\b(?:cat|less|head|tail|cp|mv|tar|zip|gzip|base64|xxd|grep|rg|awk|sed|strings|curl|get-content|gc|openssl|gpg"
-    r"|open|readfile(?:sync)?|read_text|read_bytes|read_file|createreadstream|fopen|file_get_contents|copy2?|copyfile"
+    r"|open|readfile(?:sync)?|readlines?|file\.read|slurp|read_text|read_bytes|read_file|createreadstream|fopen|file_get_contents|copy2?|copyfile"
     r"|copytree|sqlite3(?:\.connect)?|rsync|scp|find|dump|jq|nl|tac|od|sort|while read)\b(?!\s*>))"
 )
 ASKS = (
