@@ -36,6 +36,12 @@ _LIST = re.compile(
     r"(?::\s*[\w\[\], .]{0,40})?[=:]\s*[\[({]|\bre\.compile\(|\bRegExp\(",
     re.IGNORECASE,
 )
+# What somebody else says is quoted, not said: a condition or a stranger, a verb of saying, an opening quote.
+_MENTIONED = re.compile(
+    r"\b(?:if|when|whenever|pages?|content|untrusted|websites?|attackers?|injections?|documents?)\b[^.!?;\n]{0,80}"
+    r"\b(?:says?|saying|like|such as|e\.g\.,?|contains?|containing|claims?|claiming|phrases?)\s*:?\s*[\"'\u201c]\s*\Z",
+    re.IGNORECASE,
+)
 # What an agent's settings refuse; nothing in such a list is ever done.
 _REFUSED = re.compile(r"[\"']deny[\"']\s*:\s*\[[^\]\n]{0,400}\Z")
 _SAYS = re.compile(
@@ -58,7 +64,7 @@ INSTALLERS = (
 def milder_for(text: str, start: int, end: int, place: str, warned: bool) -> str:
     """The severity that a match is capped at by what stands around it in its unit: `low`, `medium` or `high`."""
     before = text[max(0, start - 400) : start]
-    if place == "comment" or (place == "prose" and _forbidden(before)):
+    if place == "comment" or (place == "prose" and (_forbidden(before) or _MENTIONED.search(before))):
         return LOW
     if place == "prose":
         begin = max(before.rfind(mark) for mark in (". ", "! ", "? ", "; ")) + 1

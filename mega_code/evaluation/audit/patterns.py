@@ -25,7 +25,7 @@ LOGINS = (
 SECRET = rf"(?:{KEYS}|{LOGINS})"
 SPOILS = (
     r"(?:credentials?|secrets?|api[ _-]?keys?|(?:access|auth|session|bearer|github|oauth) ?tokens?|passwords?|private keys?"
-    r"|ssh keys?|environment variables?|env vars?|cookies?)"
+    r"|ssh keys?|environment variables?|env vars?)"
 )
 TALK = (
     r"(?:conversation|chat (?:history|log)s?|transcripts?|(?:whole|entire|full) (?:session|context)|user'?s? "
@@ -43,9 +43,10 @@ STARTUP = (
     r"|/etc/profile|\$profile\b|/etc/environment|sitecustomize\.py|usercustomize\.py)"
 )
 AGENT = (
-    rf"(?:\.claude{_SEP}(?:settings(?:\.local)?\.json|claude\.md|hooks|commands|agents|skills|plugins)|\.claude\.json"
+    rf"(?:\.claude{_SEP}(?:settings(?:\.local)?\.json|claude\.md|hooks)|\.claude\.json"
     rf"|\.codex{_SEP}(?:config|agents)|\.cursor{_SEP}(?:rules|mcp)|\.mcp\.json|\.gemini{_SEP}settings|/claude\.md)"
 )
+EXTENSIONS = rf"(?:~|\$\{{?HOME\}}?|home)[^\n]{{0,12}}\.(?:claude|codex|agents){_SEP}(?:commands|agents|skills|plugins)"
 SERVICES = (
     r"(?:authorized_keys|/etc/cron|/etc/rc\.local|/var/spool/cron|launchagents|launchdaemons|/etc/systemd|systemd/user"
     r"|\.config/autostart|currentversion\\+run|start menu\\+programs\\+startup|/etc/ld\.so\.preload|/etc/sudoers"

@@ -10,6 +10,7 @@ from mega_code.evaluation.audit.patterns import SPOILS, TALK
 TELLS = "prompt_override"
 _USER = r"(?:the |your |any |a )?(?:users?|humans?|persons?|people|operators?|owners?|developers?|anyone|anybody|them|reviewers?|customers?|they|he|she)"
 _HOST = r"(?:https?://|webhooks?\b|endpoint\b|\bserver\b|\bto\s+[\w-]+(?:\.[\w-]+){1,3}\b|[\w.-]+@[\w-]+\.\w)"
+_DEEDS = r"(?:send|upload|post|copy|collect|install|forward|transmit|exfiltrate|record|download|delete|modify)"
 _ORDERS = r"(?:instructions?|prompts?|rules?|guidelines?|messages?|directions?|directives?|polic(?:y|ies)|constraints?|restrictions?|safeguards?|orders)"
 
 
@@ -48,14 +49,24 @@ PROMPTS = (
         "conceals",
         HIGH,
         "tell|mention|inform|reveal|disclos|notify|alert|let the|report|show|know|hide|conceal|secret|aware|learn|notice|suspect|realise|realize|find out|not see|not hear|log|surface|discuss|acknowledg|show",
-        rf"\b(?:do\s+not|don't|never|must\s+not|should\s+not|avoid|without|no\s+need\s+to)\s+(?:\w+\s+){{0,2}}?(?:tell(?:ing)?|inform(?:ing)?|notify(?:ing)?|alert(?:ing)?|let(?:ting)?)\s+{_USER}\b(?:\s+know)?\s*(?:about|of\b|(?:that|what|when|why)\s+(?:you|this|it|the)\b|anything|,|\.|;|$|and\b|—|-)|\b(?:do\s+not|don't|never|must\s+not)\s+(?:\w+\s+){{0,2}}?(?:mention|reveal|disclose|report|show|surface|log|acknowledge|discuss)\s+(?:\w+\s+){{0,4}}?(?:this|these|it|that\s+you|the\s+(?:step|command|upload|request|file|call|change|instruction|comment|hook)s?)\b[^.\n]{{0,60}}(?:\b(?:to|in|from|with)\b|$|\.|anywhere)|\b(?:hide|conceal|keep)\s+(?:\w+\s+){{0,5}}(?:from|hidden\s+from|secret\s+from|out\s+of\s+sight\s+of)\s+{_USER}\b|\b(?:without|so)\s+(?:that\s+)?{_USER}(?:'s)?\s+(?:ever\s+)?(?:knowing|noticing|knowledge|awareness|being\s+aware|seeing|(?:does|will|can)(?:\s+not|n't|not)\s+(?:notice|see|know|find))|\b{_USER}\s+(?:must|should|need|may|does|do|will)\s*(?:not|n't|never)\s+(?:\w+\s+)?(?:know|see|notice|learn|hear|find\s+out|reali[sz]e|suspect|be\s+(?:told|informed|aware))\b",
+        rf"\b(?:do\s+not|don't|never|must\s+not|should\s+not|avoid|without|no\s+need\s+to)\s+(?:\w+\s+){{0,2}}?(?:tell(?:ing)?|inform(?:ing)?|notify(?:ing)?|alert(?:ing)?|let(?:ting)?)\s+{_USER}\b(?:\s+know)?\s*(?:about|of\b|(?:that|what|when|why)\s+(?:you|this|it|the)\b|anything|,|\.|;|$|and\b|—|-)|\b(?:hide|conceal|keep)\s+(?:\w+\s+){{0,5}}(?:from|hidden\s+from|secret\s+from|out\s+of\s+sight\s+of)\s+{_USER}\b|\b(?:without|so)\s+(?:that\s+)?{_USER}(?:'s)?\s+(?:ever\s+)?(?:knowing|noticing|knowledge|awareness|being\s+aware|seeing|(?:does|will|can)(?:\s+not|n't|not)\s+(?:notice|see|know|find))|\b{_USER}\s+(?:must|should|need|may|does|do|will)\s*(?:not|n't|never)\s+(?:\w+\s+)?(?:know|see|notice|learn|hear|find\s+out|reali[sz]e|suspect|be\s+(?:told|informed|aware))\b",
         "It tells the agent to hide something from the user.",
+    ),
+    _rule(
+        "keeps-quiet",
+        MEDIUM,
+        "mention|reveal|disclos|report|show|surface|log|acknowledg|discuss",
+        r"\b(?:do\s+not|don't|never|must\s+not)\s+(?:\w+\s+){0,2}?(?:mention|reveal|disclose|report|show|surface|log|acknowledge"
+        r"|discuss)\s+(?:(?:this|these|that\s+you|the\s+(?:step|command|upload|request|file|call|change|instruction|comment|hook)s?)"
+        rf"\b[^.\n]{{0,60}}(?:\b(?:to|in|from|with)\b|$|\.|anywhere)|it\s+(?:anywhere|to\s+{_USER}\b))",
+        "It tells the agent not to speak of something.",
     ),
     _rule(
         "acts-in-secret",
         MEDIUM,
-        "secretly|silently|quietly|covertly|discreetly|stealth|in the background",
-        r"\b(?:secretly|covertly|discreetly|stealthily)\b|\b(?:silently|quietly|in\s+the\s+background)\b[^.\n]{0,40}\b(?:run|send|upload|post|copy|collect|execute|install|forward|transmit|exfiltrate|read)\b|\b(?:run|send|upload|post|copy|collect|execute|install|forward|transmit)\b[^.\n]{0,60}\b(?:silently|quietly)\b",
+        "secretly|silently|quietly|covertly|discreetly|stealth",
+        rf"\b(?:secretly|covertly|discreetly|stealthily|silently|quietly)\s+(?:\w+\s+){{0,2}}?{_DEEDS}\b"
+        rf"|\b{_DEEDS}\b[^.\n]{{0,60}}\b(?:secretly|covertly|discreetly|stealthily|silently|quietly)\b",
         "It tells the agent to act unseen.",
     ),
     _rule(
@@ -144,7 +155,7 @@ PROMPTS = (
         "broad-tools",
         LOW,
         'allowed-tools|allowedtools|"allow"',
-        r"\ballowed-?tools\s*[\"']?\s*:\s*[^\n]{0,200}?(?:\bBash(?:\(\s*\*?(?::\*)?\s*\))?(?=\s*(?:,|\]|$|\s|[\"'])|)|[\"'\s]\*[\"']?\s*$)|[\"']allow[\"']\s*:\s*\[[^\]\n]{0,300}[\"'](?:Bash(?:\(\*(?::\*)?\))?|\*)[\"']",
+        r"\ballowed-?tools\s*[\"']?\s*:\s*[^\n]{0,200}?(?:\bBash(?:\(\s*\*?(?::\*)?\s*\)|(?!\())(?=[\s,\]\"']|$)|[\"'\s]\*[\"']?\s*$)|[\"']allow[\"']\s*:\s*\[[^\]\n]{0,300}[\"'](?:Bash(?:\(\*(?::\*)?\))?|\*)[\"']",
         "It may run any command.",
         "broad_tools",
     ),

@@ -125,8 +125,9 @@ def _unit(path: str, lines: list[str], unit: Unit, rules: list[Rule]) -> Iterato
     for rule in rules:
         if unit.place in rule.places and any(need in lowered for need in rule.needs):
             for match in rule.pattern.finditer(unit.text):
-                severity = milder(rule.severity, _cap(rule, unit, *match.span()))
-                line = unit.line_of(match.start())
+                group = "at" if "at" in rule.pattern.groupindex else 0
+                severity = milder(rule.severity, _cap(rule, unit, *match.span(group)))
+                line = unit.line_of(match.start(group))
                 yield _hit(path, lines, line, severity, rule.category, rule.id, rule.text, match.group())
 
 
