@@ -32,10 +32,18 @@ _TURNS = re.compile(
     r"|\band (?:run|read|send|do|use|copy|open)\b"
 )
 _LIST = re.compile(
-    r"\b\w*(?:deny|denied|danger\w*|block\w*|forbid\w*|unsafe|suspicious|malicious|disallow\w*|red_?flags?)\w*[\"']?\s*"
+    r"\b\w*(?:deny|denied|danger\w*|block\w*|forbid\w*|unsafe|suspicious|malicious|disallow\w*|red_?flags?|inject\w*|attack\w*|adversar\w*|jailbreak\w*|payload\w*)\w*[\"']?\s*"
     r"(?::\s*[\w\[\], .]{0,40})?[=:]\s*[\[({]|\bre\.compile\(|\bRegExp\(",
     re.IGNORECASE,
 )
+# What somebody else says is quoted, not said: a condition or a stranger, a verb of saying, an opening quote.
+_MENTIONED = re.compile(
+    r"\b(?:if|when|whenever|pages?|content|untrusted|websites?|attackers?|injections?|documents?)\b[^.!?;\n]{0,80}"
+    r"\b(?:says?|saying|like|such as|e\.g\.,?|contains?|containing|claims?|claiming|phrases?)\s*:?\s*[\"'\u201c]\s*\Z",
+    re.IGNORECASE,
+)
+# What an agent's settings refuse; nothing in such a list is ever done.
+_REFUSED = re.compile(r"[\"']deny[\"']\s*:\s*\[[^\]\n]{0,400}\Z")
 _SAYS = re.compile(
     r"(?:^|[;&|{(])\s*(?:echo|printf?|print|die|warn|info|console\.\w+|log(?:ger|ging)?\.\w+|raise \w+)\b[^\n]*\Z",
     re.IGNORECASE,
@@ -56,13 +64,15 @@ INSTALLERS = (
 def milder_for(text: str, start: int, end: int, place: str, warned: bool) -> str:
     """The severity that a match is capped at by what stands around it in its unit: `low`, `medium` or `high`."""
     before = text[max(0, start - 400) : start]
-    if place == "comment" or (place == "prose" and _forbidden(before)):
+    if place == "comment" or (place == "prose" and (_forbidden(before) or _MENTIONED.search(before))):
         return LOW
     if place == "prose":
         begin = max(before.rfind(mark) for mark in (". ", "! ", "? ", "; ")) + 1
         sentence = before[begin:] + re.split(r"[.!?;] ", text[end : end + 300])[0]
         warned = warned or bool(WARNS.search(sentence))
         return MEDIUM if warned and not _DENIED.search(sentence) else "high"
+    if _REFUSED.search(before):
+        return LOW
     if warned or _LIST.search(before) or _quoted(text, start, end):
         return MEDIUM
     return "high"

@@ -28,7 +28,7 @@ class Finding(NamedTuple):
 class Rule(NamedTuple):
     """A pattern that is a red flag where it matches.
 
-    `needs` are lower-case strings of which a text has one wherever `pattern` matches; they make the search fast.
+    Where the pattern has a group `at`, that is what it is about, and the rest what surrounds it. `needs` are lower-case strings of which a text has one wherever `pattern` matches; they make the search fast.
     `places` are those of `lines.Unit`. `installer` says that the well-known ones are milder, `spoken` that it speaks
     to an agent, which reads comments too.
     """

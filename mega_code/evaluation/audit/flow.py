@@ -18,7 +18,7 @@ _ASSIGN = re.compile(
     r"|\bas\s+([A-Za-z_]\w{0,60})\s*:|\bfor\s+(?:\w+\s*,\s*)?([A-Za-z_]\w{0,60})\s+in\b|\bread\s+(?:-\w+\s+)*([A-Za-z_]\w{0,60})\s*<"
 )
 _FILE = re.compile(
-    r"(?:\s-\w*[oO]\s*|--output(?:-document)?[= ]\s*|[^>]>\s*|-outfile\s+)[\"']?([^\s\"';&|]{1,200})|urlretrieve\([^\n]{0,300},\s*[\"']([^\"']{1,200})|write(?:filesync|file|_bytes|_text)?\(\s*[\"']([^\"']{1,200})",
+    r"(?:\s-\w*[oO]\s*|--output(?:-document)?[= ]\s*|[^>]>\s*|-outfile\s+|\btee\s+(?:-a\s+)?)[\"']?([^\s\"';&|]{1,200})|urlretrieve\([^\n]{0,300},\s*[\"']([^\"']{1,200})|write(?:filesync|file|_bytes|_text)?\(\s*[\"']([^\"']{1,200})",
     re.IGNORECASE,
 )
 _LAST = re.compile(r"https?://[^\s\"'?#]+/([\w.-]{1,100})", re.IGNORECASE)
@@ -82,9 +82,9 @@ def flows(units: Iterable[Unit]) -> Iterator[Flow]:
     for unit in units:
         if unit.place != "code":
             continue
+        _remember(unit, holds, files)
         yield from _ended(unit, holds)
         yield from _started(unit, files)
-        _remember(unit, holds, files)
 
 
 def _remember(unit: Unit, holds: dict[str, set[str]], files: dict[str, str]) -> None:

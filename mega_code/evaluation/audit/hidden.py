@@ -18,8 +18,10 @@ _RIGHT_TO_LEFT = re.compile("[\u0590-\u08ff\ufb1d-\ufdff\ufe70-\ufefe]")
 _RUN = re.compile("[\u200b-\u200d\u2060-\u2064\ufeff\u180e\u115f\u1160\u3164]{4,}")
 _IN_WORD = re.compile("[A-Za-z][\u00ad\u200b-\u200d\u2060-\u2064\ufeff\u180e]{1,3}[A-Za-z]")
 INVISIBLE = re.compile("[\u00ad\u200b-\u200f\u2060-\u2064\ufeff\u180e\u202a-\u202e\u2066-\u2069\U000e0000-\U000e007f]")
+_AGENT = r"(?:ai|assistants?|ai agents?|agents?|claude|llms?|language models?|gpt|copilot|gemini|bots?)"
 _ADDRESSED = re.compile(
-    r"\b(?:ai|assistants?|agents?|claude|llms?|language models?|gpt|copilot|gemini|bots?)\b(?=[^\n]{0,200})",
+    rf"\b{_AGENT}(?:\s+(?:assistants?|agents?|models?|readers?))?\s*[:,]|\b(?:notes?|instructions?|messages?|attention)\s*(?:to|for|,|:)?"
+    rf"\s+(?:the\s+|all\s+|any\s+)?{_AGENT}\b(?!-)|\b{_AGENT}\s+(?:must|should|shall|will|is to|are to|needs? to)\b",
     re.IGNORECASE,
 )
 _ORDER = re.compile(
@@ -36,7 +38,7 @@ _COVERT = re.compile(
 _UNSEEN = re.compile(
     r"<(?:span|div|p|font|td|section|a|b|i|small|label)\b[^>\n]{0,200}(?:(?:font-size|opacity|height|max-height|width)\s*:"
     r"\s*0?[01]?(?:\.0\d?)?(?:px|pt|em|rem|%)?\s*[;\"']|display\s*:\s*none|visibility\s*:\s*hidden|text-indent\s*:\s*-\d{3}"
-    r"|(?<![-\w])color\s*[:=]\s*[\"']?(?:#fff(?:fff)?\b|white\b|transparent\b|rgba?\(\s*255\s*,\s*255\s*,\s*255)"
+    r"|(?P<pale>(?<![-\w])color\s*[:=]\s*[\"']?(?:#fff(?:fff)?\b|white\b|transparent\b|rgba?\(\s*255\s*,\s*255\s*,\s*255))"
     r"|left\s*:\s*-\d{4}|\bhidden\b)[^>\n]{0,200}>(?P<text>[^<]{0,400})",
     re.IGNORECASE,
 )
@@ -59,7 +61,8 @@ def hidden(text: str, markdown: bool) -> Iterator[Hidden]:
     if markdown:
         yield from _comments(text)
         for match in _UNSEEN.finditer(text):
-            if len(match.group("text").split()) >= 3:
+            on_dark = "background" in text[max(0, match.start() - 300) : match.end()].lower()
+            if len(match.group("text").split()) >= 3 and not (match.group("pale") and on_dark):
                 severity = HIGH if _ORDER.search(match.group("text")) else MEDIUM
                 yield Hidden(match.start(), 80, severity, "unseen-text", "A text is shown so that nobody sees it.")
 

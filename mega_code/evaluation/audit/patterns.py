@@ -4,7 +4,7 @@ from __future__ import annotations
 
 SHELL = (
     r"(?:(?:sudo|doas|env|nohup|exec|xargs)\s+(?:-\w+\s+|\w+=\S*\s+){0,3})?(?:/usr|/bin|/local|/env|\s){0,4}/?"
-    r"(?:(?:ba|z|da|k|fi)?sh\b(?!\.|/)|pwsh\b|powershell\b|(?:python[\d.]*|node|perl|ruby|php)"
+    r"(?:(?:ba|z|da|k|fi)?sh\b(?!\.|/)|[\"']?\$\{?shell\b|pwsh\b|powershell\b|(?:python[\d.]*|node|perl|ruby|php)"
     r"(?=\s*(?:-u\s*)?(?:-|/dev/stdin)?\s*(?:$|[;&|)`'\"]|[0-9]?>)))"
 )
 FETCH = r"\b(?:curl|wget|iwr|irm|invoke-webrequest|invoke-restmethod|fetch|aria2c|lwp-download)\b"
@@ -25,7 +25,7 @@ LOGINS = (
 SECRET = rf"(?:{KEYS}|{LOGINS})"
 SPOILS = (
     r"(?:credentials?|secrets?|api[ _-]?keys?|(?:access|auth|session|bearer|github|oauth) ?tokens?|passwords?|private keys?"
-    r"|ssh keys?|environment variables?|env vars?|cookies?)"
+    r"|ssh keys?|environment variables?|env vars?)"
 )
 TALK = (
     r"(?:conversation|chat (?:history|log)s?|transcripts?|(?:whole|entire|full) (?:session|context)|user'?s? "
@@ -43,9 +43,10 @@ STARTUP = (
     r"|/etc/profile|\$profile\b|/etc/environment|sitecustomize\.py|usercustomize\.py)"
 )
 AGENT = (
-    rf"(?:\.claude{_SEP}(?:settings(?:\.local)?\.json|claude\.md|hooks|commands|agents|skills|plugins)|\.claude\.json"
+    rf"(?:\.claude{_SEP}(?:settings(?:\.local)?\.json|claude\.md|hooks)|\.claude\.json"
     rf"|\.codex{_SEP}(?:config|agents)|\.cursor{_SEP}(?:rules|mcp)|\.mcp\.json|\.gemini{_SEP}settings|/claude\.md)"
 )
+EXTENSIONS = rf"(?:~|\$\{{?HOME\}}?|home)[^\n]{{0,12}}\.(?:claude|codex|agents){_SEP}(?:commands|agents|skills|plugins)"
 SERVICES = (
     r"(?:authorized_keys|/etc/cron|/etc/rc\.local|/var/spool/cron|launchagents|launchdaemons|/etc/systemd|systemd/user"
     r"|\.config/autostart|currentversion\\+run|start menu\\+programs\\+startup|/etc/ld\.so\.preload|/etc/sudoers"
@@ -53,7 +54,7 @@ SERVICES = (
 )
 READS = (
     r"(?:\b(?:cat|less|head|tail|cp|mv|tar|zip|gzip|base64|xxd|grep|rg|awk|sed|strings|curl|get-content|gc|openssl|gpg"
-    r"|open|readfile(?:sync)?|read_text|read_bytes|read_file|createreadstream|fopen|file_get_contents|copy2?|copyfile"
+    r"|open|readfile(?:sync)?|readlines?|file\.read|slurp|read_text|read_bytes|read_file|createreadstream|fopen|file_get_contents|copy2?|copyfile"
     r"|copytree|sqlite3(?:\.connect)?|rsync|scp|find|dump|jq|nl|tac|od|sort|while read)\b(?!\s*>))"
 )
 ASKS = (

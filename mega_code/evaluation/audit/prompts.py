@@ -8,8 +8,9 @@ from mega_code.evaluation.audit.finding import HIGH, LOW, MEDIUM, Rule
 from mega_code.evaluation.audit.patterns import SPOILS, TALK
 
 TELLS = "prompt_override"
-_USER = r"(?:the |your |any |a )?(?:users?|humans?|persons?|people|operators?|owners?|developers?|anyone|anybody|them|reviewers?|customers?)"
+_USER = r"(?:the |your |any |a )?(?:users?|humans?|persons?|people|operators?|owners?|developers?|anyone|anybody|them|reviewers?|customers?|they|he|she)"
 _HOST = r"(?:https?://|webhooks?\b|endpoint\b|\bserver\b|\bto\s+[\w-]+(?:\.[\w-]+){1,3}\b|[\w.-]+@[\w-]+\.\w)"
+_DEEDS = r"(?:send|upload|post|copy|collect|install|forward|transmit|exfiltrate|record|download|delete|modify)"
 _ORDERS = r"(?:instructions?|prompts?|rules?|guidelines?|messages?|directions?|directives?|polic(?:y|ies)|constraints?|restrictions?|safeguards?|orders)"
 
 
@@ -22,9 +23,20 @@ PROMPTS = (
     _rule(
         "drops-instructions",
         HIGH,
-        "ignore|disregard|forget|override|bypass|supersede|set aside|overrul",
-        rf"\b(?:ignore|disregard|forget|override|bypass|supersedes?|set\s+aside|overrules?|overrides)\b\s+(?:[\w']+\s+){{0,4}}?(?:previous|prior|earlier|above|preceding|former|existing|system|safety|built-in|original|developer|other|your)\s+(?:[\w'-]+\s+){{0,3}}?{_ORDERS}\b|\b(?:ignore|disregard|forget)\s+(?:everything|anything|all)\s+(?:(?:that|which)\s+)?(?:(?:was|you|were|has|have|been)\s+){{0,3}}(?:above|before|told|said|learned|else|prior)|\b{_ORDERS}\s+(?:you\s+(?:got|were\s+given|received)|above|given)\s+(?:\w+\s+){{0,3}}(?:no\s+longer|do\s+not|don't)\s+(?:apply|count|hold)",
+        "ignore|disregard|forget|override|bypass|supersede|set aside|overrul|instructions|rules|guidelines|prompts|polic|restrictions",
+        rf"\b(?:ignore|disregard|forget|override|bypass|supersedes?|set\s+aside|overrules?|overrides)\b\s+(?:[\w']+\s+){{0,4}}?(?:previous|prior|earlier|above|preceding|former|existing|system|safety|built-in|original|developer|other|your)\s+(?:[\w'-]+\s+){{0,3}}?{_ORDERS}\b|\b(?:ignore|disregard|forget)\s+(?:everything|anything|all)\s+(?:(?:that|which)\s+)?(?:(?:was|you|were|has|have|been)\s+){{0,3}}(?:above|before|told|said|learned|else|prior)|\b{_ORDERS}\s+(?:(?:that|which)\s+)?(?:you\s+(?:got|have|had|were|received|follow)|above|given|before|earlier|so\s+far)\b[^.\n]{{0,40}}\b(?:no\s+longer|do\s+not|don't|stop|cease\s+to)\s+(?:apply|count|hold|matter|bind|exist)",
         "It tells the agent to drop its instructions.",
+    ),
+    _rule(
+        "drops-instructions-elsewhere",
+        HIGH,
+        "ignor|忽略|无视|無視|игнорируй|забудь|vergiss|olvida|oublie|esquec|不要告诉|diga|sage dem|dis pas|сообщай|говори",
+        r"\bignor(?:iere|a|ez|e|are)\b[^.\n]{0,30}\b(?:vorherigen?|bisherigen?|anteriores?|previas|pr[ée]c[ée]dentes?|precedenti)\b"
+        r"|(?:忽略|无视|無視)[^。\n]{0,12}(?:指令|说明|指示|规则|提示)|(?:игнорируй|забудь)[^.\n]{0,30}(?:инструкц|указан|правил)"
+        r"|\b(?:vergiss|olvida|oublie|esque[cç]a)\b[^.\n]{0,30}\b(?:anweisungen|instruc\w+|instructions|regeln|reglas)\b"
+        r"|不要告诉用户|\bno\s+(?:le\s+)?digas?\s+al\s+usuario|\bsage\s+(?:dem|der)\s+nutzer\w*\s+nichts|\bne\s+dis\s+pas\s+[àa]\s+l'utilisateur"
+        r"|не\s+(?:сообщай|говори)\s+пользователю",
+        "It tells the agent, in another language, to drop its instructions or to hide something.",
     ),
     _rule(
         "new-persona",
@@ -36,21 +48,31 @@ PROMPTS = (
     _rule(
         "conceals",
         HIGH,
-        "tell|mention|inform|reveal|disclos|notify|alert|let the|report|show|know|hide|conceal|secret|aware",
-        rf"\b(?:do\s+not|don't|never|must\s+not|should\s+not|avoid|without|no\s+need\s+to)\s+(?:\w+\s+){{0,2}}?(?:tell(?:ing)?|inform(?:ing)?|notify(?:ing)?|alert(?:ing)?|let(?:ting)?)\s+{_USER}\b(?:\s+know)?\s*(?:about|of\b|(?:that|what|when|why)\s+(?:you|this|it|the)\b|anything|,|\.|;|$|and\b|—|-)|\b(?:do\s+not|don't|never|must\s+not)\s+(?:\w+\s+){{0,2}}?(?:mention|reveal|disclose|report|show|surface|log|acknowledge|discuss)\s+(?:\w+\s+){{0,4}}?(?:this|these|it|that\s+you|the\s+(?:step|command|upload|request|file|call|change|instruction|comment|hook)s?)\b[^.\n]{{0,60}}(?:\b(?:to|in|from|with)\b|$|\.|anywhere)|\b(?:hide|conceal|keep)\s+(?:\w+\s+){{0,5}}(?:from|hidden\s+from|secret\s+from|out\s+of\s+sight\s+of)\s+{_USER}\b|\b(?:without|so)\s+(?:that\s+)?{_USER}(?:'s)?\s+(?:ever\s+)?(?:knowing|noticing|knowledge|awareness|being\s+aware|seeing|(?:does|will|can)(?:\s+not|n't|not)\s+(?:notice|see|know|find))|\b{_USER}\s+(?:must|should|need|may|does|do|will)\s*(?:not|n't|never)\s+(?:\w+\s+)?(?:know|see|notice|be\s+(?:told|informed|aware))\b",
+        "tell|mention|inform|reveal|disclos|notify|alert|let the|report|show|know|hide|conceal|secret|aware|learn|notice|suspect|realise|realize|find out|not see|not hear|log|surface|discuss|acknowledg|show",
+        rf"\b(?:do\s+not|don't|never|must\s+not|should\s+not|avoid|without|no\s+need\s+to)\s+(?:\w+\s+){{0,2}}?(?:tell(?:ing)?|inform(?:ing)?|notify(?:ing)?|alert(?:ing)?|let(?:ting)?)\s+{_USER}\b(?:\s+know)?\s*(?:about|of\b|(?:that|what|when|why)\s+(?:you|this|it|the)\b|anything|,|\.|;|$|and\b|—|-)|\b(?:hide|conceal|keep)\s+(?:\w+\s+){{0,5}}(?:from|hidden\s+from|secret\s+from|out\s+of\s+sight\s+of)\s+{_USER}\b|\b(?:without|so)\s+(?:that\s+)?{_USER}(?:'s)?\s+(?:ever\s+)?(?:knowing|noticing|knowledge|awareness|being\s+aware|seeing|(?:does|will|can)(?:\s+not|n't|not)\s+(?:notice|see|know|find))|\b{_USER}\s+(?:must|should|need|may|does|do|will)\s*(?:not|n't|never)\s+(?:\w+\s+)?(?:know|see|notice|learn|hear|find\s+out|reali[sz]e|suspect|be\s+(?:told|informed|aware))\b",
         "It tells the agent to hide something from the user.",
+    ),
+    _rule(
+        "keeps-quiet",
+        MEDIUM,
+        "mention|reveal|disclos|report|show|surface|log|acknowledg|discuss",
+        r"\b(?:do\s+not|don't|never|must\s+not)\s+(?:\w+\s+){0,2}?(?:mention|reveal|disclose|report|show|surface|log|acknowledge"
+        r"|discuss)\s+(?:(?:this|these|that\s+you|the\s+(?:step|command|upload|request|file|call|change|instruction|comment|hook)s?)"
+        rf"\b[^.\n]{{0,60}}(?:\b(?:to|in|from|with)\b|$|\.|anywhere)|it\s+(?:anywhere|to\s+{_USER}\b))",
+        "It tells the agent not to speak of something.",
     ),
     _rule(
         "acts-in-secret",
         MEDIUM,
-        "secretly|silently|quietly|covertly|discreetly|stealth|in the background",
-        r"\b(?:secretly|covertly|discreetly|stealthily)\b|\b(?:silently|quietly|in\s+the\s+background)\b[^.\n]{0,40}\b(?:run|send|upload|post|copy|collect|execute|install|forward|transmit|exfiltrate|read)\b|\b(?:run|send|upload|post|copy|collect|execute|install|forward|transmit)\b[^.\n]{0,60}\b(?:silently|quietly)\b",
+        "secretly|silently|quietly|covertly|discreetly|stealth",
+        rf"\b(?:secretly|covertly|discreetly|stealthily|silently|quietly)\s+(?:\w+\s+){{0,2}}?{_DEEDS}\b"
+        rf"|\b{_DEEDS}\b[^.\n]{{0,60}}\b(?:secretly|covertly|discreetly|stealthily|silently|quietly)\b",
         "It tells the agent to act unseen.",
     ),
     _rule(
         "asks-nobody",
         MEDIUM,
-        "without ask|without confirm|without permission|without approval|without prompt|without consent|without wait|without any conf|without the user|without first|approve|do not ask|don't ask|never ask|no confirmation|skip",
+        "without ask|without confirm|without permission|without approval|without prompt|without consent|without wait|without any conf|without the user|without first|approve|permission|dialog|tool|command|accept|allow|grant|answer yes|say yes|confirm all|do not ask|don't ask|never ask|no confirmation|skip",
         r"\b(?:delete|remove|overwrite|push|send|upload|commit|install|publish|execute|pay|transfer|merge|run\s+(?:any|all|every|whatever|the)\s+(?:\w+\s+){0,2}(?:commands?|code|scripts?|payload))\b[^.\n]{0,80}\bwithout\s+(?:\w+\s+){0,2}(?:asking|confirm\w*|permission|approval|prompting|consent|waiting)|\bwithout\s+(?:asking|confirm\w*|permission|approval|prompting|consent)\b[^.\n]{0,40}\b(?:delete|overwrite|push|send|upload|execute|publish)|\b(?:auto-?)?(?:approve|accept|allow|confirm|grant|say\s+yes\s+to|answer\s+yes\s+to)\s+(?:all|every|any|each)\s+(?:\w+\s+){0,3}(?:tools?|commands?|permissions?|requests?|prompts?|calls?|edits?|dialogs?|questions?)\b|\b(?:do\s+not|don't|never)\s+ask\s+(?:\w+\s+){0,4}(?:permission|confirmation|approval|consent|before)\b",
         "It tells the agent to go ahead without asking.",
     ),
@@ -71,8 +93,8 @@ PROMPTS = (
     _rule(
         "false-authority",
         MEDIUM,
-        "<system|[system|system-reminder|<|im_start|system:|takes precedence|highest priority|from anthropic|[inst]|admin override|overrides all|<important",
-        r"</?system(?:[-_]?(?:reminder|prompt|message|override))?>|\[/?(?:system|inst|admin)(?:\s+(?:message|override|note|update))?\]|<\|(?:im_start|im_end|system|endoftext)\|>|^\s*system\s*:\s*(?:you|ignore|the\s+user|override|new)|\b(?:takes?|has|have)\s+(?:\w+\s+)?(?:precedence|priority)\s+over\s+(?:\w+\s+){0,4}(?:system|user|safety|instructions?|rules?|prompts?)|\b(?:message|notice|update|instruction)s?\s+from\s+(?:anthropic|openai|the\s+system|your\s+(?:developers?|creators?))\b|\badmin\s+override\b",
+        "<system|[system|system-reminder|<|im_start|system:|takes precedence|highest priority|from anthropic|[inst]|admin override|overrides all|<important|only authority|sole authority|only source of|only instructions",
+        r"</?system(?:[-_]?(?:reminder|prompt|message|override))?>|\[/?(?:system|inst|admin)(?:\s+(?:message|override|note|update))?\]|<\|(?:im_start|im_end|system|endoftext)\|>|^\s*system\s*:\s*(?:you|ignore|the\s+user|override|new)|\b(?:takes?|has|have)\s+(?:\w+\s+)?(?:precedence|priority)\s+over\s+(?:\w+\s+){0,4}(?:system|user|safety|instructions?|rules?|prompts?)|\b(?:message|notice|update|instruction)s?\s+from\s+(?:anthropic|openai|the\s+system|your\s+(?:developers?|creators?))\b|\badmin\s+override\b|\b(?:this|these)\b[^.\n]{0,40}\b(?:is|are)\s+(?:your|the)\s+(?:only|sole|one|highest)\s+(?:authority|source\s+of\s+(?:truth|instructions)|instructions|rules)",
         "It speaks as if it were the system or the vendor.",
     ),
     _rule(
@@ -117,7 +139,7 @@ PROMPTS = (
         "gathers-secrets",
         MEDIUM,
         "credential|secret|api|token|password|environment|env var|cookie|ssh key|private key",
-        rf"\b(?:collect|gather|harvest|extract|steal|dump|grab|search\s+(?:\w+\s+){{0,4}}for|look\s+(?:\w+\s+){{0,4}}for|list\s+all|find\s+(?:all|any|every)|print\s+(?:all|every|out)|read\s+(?:all|any|every)|note\s+down|record)\s+(?:\w+\s+){{0,5}}?{SPOILS}\b",
+        rf"\b(?:collect|gather|harvest|extract|steal|dump|grab|list\s+all|find\s+(?:all|any|every)|print\s+(?:all|every|out)|read\s+(?:all|any|every)|note\s+down|record)\s+(?:\w+\s+){{0,5}}?{SPOILS}\b|\b(?:search|look|scan|hunt)\b[^.\n]{{0,60}}?\b{SPOILS}\b[^.\n]{{0,40}}\b(?:in|on|under)\s+(?:the\s+|this\s+|their\s+|your\s+)?(?:home|machine|system|disk|user|computer|environment|shell|~|[$/])",
         "It has the agent look for secrets.",
         "credential_read",
     ),
@@ -125,7 +147,7 @@ PROMPTS = (
         "image-leak",
         HIGH,
         "](http|src=",
-        r"!\[[^\]\n]{0,80}\]\(\s*<?https?://[^)\s\n]{0,200}[?&/=][^)\n]{0,40}(?:\{\{?|<[a-z]|\$\{?\w|%7b|\[[a-z])|<img\b[^>\n]{0,200}src\s*=\s*[\"']?https?://[^>\n]{0,200}[?&]\w+=[\"']?(?:\{|\$|<|\[)",
+        r"!\[[^\]\n]{0,80}\]\(\s*<?https?://[^)\s\n]{0,200}[?&/=][^)\n]{0,40}(?:\{\{?|<[a-z]|\$\{?\w|%7b|\[[a-z]|(?-i:[A-Z][A-Z0-9]{1,20}_[A-Z_]{2}))|<img\b[^>\n]{0,200}src\s*=\s*[\"']?https?://[^>\n]{0,200}[?&]\w+=[\"']?(?:\{|\$|<|\[)",
         "An image's address carries data to whoever serves it.",
         "data_sent_out",
     ),
@@ -133,7 +155,7 @@ PROMPTS = (
         "broad-tools",
         LOW,
         'allowed-tools|allowedtools|"allow"',
-        r"\ballowed-?tools\s*[\"']?\s*:\s*[^\n]{0,200}?(?:\bBash(?:\(\s*\*?(?::\*)?\s*\))?(?=\s*(?:,|\]|$|\s|[\"'])|)|[\"'\s]\*[\"']?\s*$)|[\"']allow[\"']\s*:\s*\[[^\]\n]{0,300}[\"'](?:Bash(?:\(\*(?::\*)?\))?|\*)[\"']",
+        r"\ballowed-?tools\s*[\"']?\s*:\s*[^\n]{0,200}?(?:\bBash(?:\(\s*\*?(?::\*)?\s*\)|(?!\())(?=[\s,\]\"']|$)|[\"'\s]\*[\"']?\s*$)|[\"']allow[\"']\s*:\s*\[[^\]\n]{0,300}[\"'](?:Bash(?:\(\*(?::\*)?\))?|\*)[\"']",
         "It may run any command.",
         "broad_tools",
     ),

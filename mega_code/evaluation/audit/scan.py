@@ -32,6 +32,9 @@ _BLOB = re.compile(
     r"(?<![A-Za-z0-9+/=_-])(?:[A-Za-z0-9+/]{4}){6,}(?:[A-Za-z0-9+/]{2}==|[A-Za-z0-9+/]{3}=)?(?![A-Za-z0-9+/_])"
 )
 _BLOB_CHARACTERS = 8192
+_PARTS = re.compile(r"[\"'`]\s{0,20},\s{0,20}[fbr]?[\"'`]|[\"'`]\s{0,20}\+\s{0,20}[\"'`]")
+_LIST = re.compile(r"[\"'`]\s{0,20},\s{0,20}[fbr]?[\"'`]")
+_HALVES = re.compile(r"[\"'`]\s{0,20}\+\s{0,20}[\"'`]")
 # Files that run or that an agent reads come first, so that no heap of data can push them past the cap.
 _FIRST = re.compile(
     r"\.(?:md|markdown|sh|bash|zsh|py|js|mjs|cjs|ts|ps1|bat|cmd|rb|pl|php|json|ya?ml|toml)$|(?:^|/)[^./]+$"
@@ -107,7 +110,8 @@ def _file(path: str, data: bytes) -> list[Hit]:
     lowered = plain.lower()
     rules = [rule for rule in RULES if any(need in lowered for need in rule.needs)]
     for unit in found:
-        hits += _unit(path, lines, unit, rules)
+        for spelling in _spellings(unit):
+            hits += _unit(path, lines, spelling, rules)
     for flow in flows(found):
         severity = milder(flow.severity, milder_for(flow.unit.text, flow.start, flow.end, "code", flow.unit.warned))
         line, words = flow.unit.line_of(flow.start), flow.unit.text[flow.start : flow.end]
@@ -119,16 +123,29 @@ def _file(path: str, data: bytes) -> list[Hit]:
 def _unit(path: str, lines: list[str], unit: Unit, rules: list[Rule]) -> Iterator[Hit]:
     lowered = unit.text.lower()
     for rule in rules:
-        if unit.place not in rule.places or not any(need in lowered for need in rule.needs):
-            continue
-        for match in rule.pattern.finditer(unit.text):
-            start, end = match.span()
-            place = "prose" if rule.spoken and unit.place == "comment" else unit.place
-            severity = milder(rule.severity, milder_for(unit.text, start, end, place, unit.warned))
-            if rule.installer and well_known(command_around(unit.text, start, end, unit.place)):
-                severity = milder(severity, MEDIUM)
-            words = match.group()
-            yield _hit(path, lines, unit.line_of(start), severity, rule.category, rule.id, rule.text, words)
+        if unit.place in rule.places and any(need in lowered for need in rule.needs):
+            for match in rule.pattern.finditer(unit.text):
+                group = "at" if "at" in rule.pattern.groupindex else 0
+                severity = milder(rule.severity, _cap(rule, unit, *match.span(group)))
+                line = unit.line_of(match.start(group))
+                yield _hit(path, lines, line, severity, rule.category, rule.id, rule.text, match.group())
+
+
+def _cap(rule: Rule, unit: Unit, start: int, end: int) -> str:
+    """What a match of a rule is capped at by what stands around it."""
+    place = "prose" if rule.spoken and unit.place == "comment" else unit.place
+    cap = milder_for(unit.text, start, end, place, unit.warned)
+    if rule.installer and well_known(command_around(unit.text, start, end, unit.place)):
+        cap = milder(cap, MEDIUM)
+    return cap
+
+
+def _spellings(unit: Unit) -> Iterator[Unit]:
+    """A unit as it stands, and with the arguments of a list, or the halves of a text, written as one command."""
+    yield unit
+    if unit.place == "code" and _PARTS.search(unit.text):
+        joined = _LIST.sub(lambda match: " " * len(match.group()), _HALVES.sub("", unit.text))
+        yield unit._replace(text=joined)
 
 
 def _hit(path: str, lines: list[str], line: int, severity: str, category: str, rule: str, text: str, words: str) -> Hit:
