@@ -61,7 +61,13 @@ def load(env: Mapping[str, str]) -> Settings:
 
 
 def check_server_url(url: str) -> str:
-    """The gateway's base URL without its API path and trailing slashes.
+    """The gateway's base URL without its API path and trailing slashes. Raises as `check_url` does."""
+    checked = check_url(url, "MEGA_CODE_SERVER_URL")
+    return checked[: -len(API_BASE)] if checked.endswith(API_BASE) else checked
+
+
+def check_url(url: str, variable: str) -> str:
+    """The URL in `variable`, of a server that is sent a key, without trailing slashes.
 
     Raises MegaCodeError: `invalid_arguments` for no http(s) URL, `insecure_server_url` for plain http to a host
     that is not loopback, since the bearer token would travel in the clear.
@@ -81,17 +87,14 @@ def check_server_url(url: str) -> str:
     if parts.scheme not in ("http", "https") or not host or not plain or "@" in parts.netloc or parts.query:
         raise MegaCodeError(
             "invalid_arguments",
-            "MEGA_CODE_SERVER_URL is no server URL; it looks like https://host or http://127.0.0.1:8000.",
+            f"{variable} is no server URL; it looks like https://host or http://127.0.0.1:8000.",
         )
     if parts.scheme == "http" and not is_loopback(host):
         raise MegaCodeError(
             "insecure_server_url",
             f"{host!r} would get the API key unencrypted; use https (plain http is for this machine only).",
         )
-    path = parts.path.rstrip("/")
-    if path.endswith(API_BASE):
-        path = path[: -len(API_BASE)]
-    return f"{parts.scheme}://{parts.netloc}{path}"
+    return f"{parts.scheme}://{parts.netloc}{parts.path.rstrip('/')}"
 
 
 def is_loopback(host: str) -> bool:

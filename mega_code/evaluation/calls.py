@@ -1,0 +1,220 @@
+"""Asking a model: remembered answers first, then within the budget, several at a time, and again after trouble."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import random
+import threading
+import time
+from collections import deque
+from collections.abc import Callable, Sequence
+from concurrent.futures import FIRST_COMPLETED, Executor, Future, wait
+from dataclasses import dataclass
+from typing import NamedTuple
+
+from mega_code.evaluation.budget import Budget, Spent, most_tokens
+from mega_code.evaluation.models.base import Completion, Model, ModelError, Request
+from mega_code.evaluation.store import Store
+
+ATTEMPTS = 6
+BACKOFF_S = 2.0
+TURN_S = 0.25
+GRACE_S = 2.0
+
+
+class ModelUnavailable(ModelError):
+    """The model gave no answer for as long as patience lasts."""
+
+
+@dataclass
+class _Question:
+    """A request on its way; times by the clock of its Calls."""
+
+    request: Request
+    key: str
+    attempts: int = 0
+    first_sent: float = 0.0
+    ready_at: float = 0.0
+
+
+class _Sent(NamedTuple):
+    question: _Question
+    ticket: int
+    held: Spent
+
+
+class _Course:
+    """What one `complete_all` has waiting, in the air and answered."""
+
+    def __init__(self, questions: Sequence[_Question]) -> None:
+        self.waiting = deque(questions)
+        self.later: list[_Question] = []
+        self.flying: dict[Future[Completion], _Sent] = {}
+        self.answers: dict[str, Completion] = {}
+
+
+class Calls:
+    """One job's calls of one model. May be used by several threads; they share its concurrency."""
+
+    def __init__(
+        self,
+        model: Model,
+        store: Store,
+        job: str,
+        budget: Budget,
+        executor: Executor,
+        concurrency: int = 8,
+        check: Callable[[], object] = lambda: None,
+        *,
+        patience_s: float = 300.0,
+        sleep: Callable[[float], object] = time.sleep,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        """`check` is called between calls, from the thread that asks; what it raises ends the asking."""
+        self.model, self.store, self.job, self.budget, self.executor = model, store, job, budget, executor
+        self.check, self.patience_s, self.sleep, self.clock = check, patience_s, sleep, clock
+        self._slots = threading.Semaphore(concurrency)
+        self._silent_until = 0.0
+
+    def key(self, request: Request) -> str:
+        """What the answer to a request is remembered by; who asks for what purpose does not change the answer."""
+        asked = [self.model.key(), *request[1:]]
+        return hashlib.sha256(json.dumps(asked).encode()).hexdigest()
+
+    def complete(self, request: Request) -> Completion:
+        """As `complete_all`, for one."""
+        return self.complete_all([request])[0]
+
+    def complete_all(self, requests: Sequence[Request]) -> list[Completion]:
+        """Answers in the order of the requests; identical ones are asked once.
+
+        Raises BudgetSpent before a call that could pass a limit, ModelUnavailable where trouble outlasts patience,
+        ModelError where trying again is no use, and what `check` raises. Nothing is begun after that, and what is in
+        flight is kept where it comes within a moment.
+        """
+        keys = [self.key(request) for request in requests]
+        answers: dict[str, Completion] = {}
+        missing: list[_Question] = []
+        for key, request in dict(zip(keys, requests)).items():
+            known = self.store.get(self.job, key)
+            if known is None:
+                missing.append(_Question(request, key))
+            else:
+                answers[key] = known
+        course = _Course(missing)
+        try:
+            while course.waiting or course.later or course.flying:
+                self.check()
+                self._send(course)
+                self._await(course)
+                self._collect(course)
+        except BaseException:
+            self._abandon(course)
+            raise
+        answers.update(course.answers)
+        return [answers[key] for key in keys]
+
+    def _send(self, course: _Course) -> None:
+        """As many calls as there is room for, in order."""
+        now = self.clock()
+        due = [question for question in course.later if question.ready_at <= now]
+        course.later = [question for question in course.later if question.ready_at > now]
+        course.waiting.extendleft(reversed(due))
+        while course.waiting and now >= self._silent_until and self._slots.acquire(blocking=False):
+            try:
+                sent = self._begin(course, course.waiting[0])
+            except BaseException:
+                self._slots.release()
+                raise
+            if not sent:
+                self._slots.release()
+                return
+            course.waiting.popleft()
+
+    def _begin(self, course: _Course, question: _Question) -> bool:
+        """Send one call; False where the budget has no room before others have landed."""
+        request = question.request
+        held = self.budget.reserve(*most_tokens(request, self.model.overhead_tokens))
+        if held is None:
+            return False
+        try:
+            ticket = self.store.begin(self.job, question.key, held)
+            future = self.executor.submit(self.model.complete, request)
+        except BaseException:
+            self.budget.forfeit(held)
+            raise
+        question.attempts += 1
+        question.first_sent = question.first_sent or self.clock()
+        course.flying[future] = _Sent(question, ticket, held)
+        future.add_done_callback(lambda _: self._slots.release())
+        return True
+
+    def _await(self, course: _Course) -> None:
+        """Until a call lands or may be sent again, a turn at most."""
+        now = self.clock()
+        next_at = min((question.ready_at for question in course.later), default=now + TURN_S)
+        pause = min(TURN_S, max(0.0, next_at - now))
+        if course.flying:
+            wait(course.flying, pause, FIRST_COMPLETED)
+        elif course.waiting or course.later:
+            self.sleep(pause)
+
+    def _collect(self, course: _Course) -> None:
+        for future in [future for future in course.flying if future.done()]:
+            sent = course.flying.pop(future)
+            try:
+                course.answers[sent.question.key] = self._land(sent, future)
+            except ModelError as error:
+                self._again_later(sent.question, error)
+                course.later.append(sent.question)
+
+    def _land(self, sent: _Sent, future: Future[Completion]) -> Completion:
+        """Keep what a call has brought and what it has cost."""
+        try:
+            completion = future.result()
+        except ModelError as error:
+            if error.charged:
+                self.budget.forfeit(sent.held)
+            else:
+                self.store.fail(sent.ticket)
+                self.budget.release(sent.held)
+            raise
+        except BaseException:
+            self.budget.forfeit(sent.held)
+            raise
+        self.budget.settle(sent.held, completion)
+        return self.store.settle(sent.ticket, completion)
+
+    def _again_later(self, question: _Question, error: ModelError) -> None:
+        """Set the time of the next attempt. Raises the error where there is to be none."""
+        if not error.transient:
+            raise error
+        now = self.clock()
+        backoff = BACKOFF_S * 2 ** (question.attempts - 1) * random.uniform(0.75, 1.0)
+        pause = max(backoff, error.retry_after_s or 0.0)
+        tried = f"{question.attempts} attempt{'s' if question.attempts > 1 else ''}"
+        if question.attempts >= ATTEMPTS:
+            raise ModelUnavailable(f"{error} That was the last of {tried}.") from error
+        if now + pause - question.first_sent > self.patience_s:
+            raise ModelUnavailable(
+                f"{error} After {tried} another one would come later than MEGA_CODE_MODEL_PATIENCE_S"
+                f" ({self.patience_s:g} s) allows."
+            ) from error
+        question.ready_at = now + pause
+        if error.retry_after_s is not None:
+            self._silent_until = max(self._silent_until, question.ready_at)
+
+    def _abandon(self, course: _Course) -> None:
+        """Keep what lands within a moment, and end the rest."""
+        late = wait(course.flying, GRACE_S).not_done
+        for future, sent in course.flying.items():
+            if future in late:
+                self.budget.forfeit(sent.held)
+                continue
+            try:
+                self._land(sent, future)
+            except Exception:
+                continue  # the first trouble is what the caller hears of
+        if late:
+            self.model.close()

@@ -1,0 +1,109 @@
+"""What is asked of a language model, what comes back, and what can go wrong."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import NamedTuple, Optional, Protocol
+
+from mega_code.errors import MegaCodeError
+from mega_code.evaluation.variables import decimal
+
+ROLES = ("task", "judge", "propose", "generate")
+PER_MILLION = 1_000_000
+
+
+class Request(NamedTuple):
+    """One question. No system message at all where `system` is empty; `repeat` tells draws of one question apart."""
+
+    role: str
+    system: str
+    prompt: str
+    repeat: int = 0
+    max_output_tokens: int = 2048
+
+
+class Completion(NamedTuple):
+    """One answer; tokens as the model's own usage says, `cost_usd` 0.0 where unknown.
+
+    `outcome` is `answer`, `refused` or `empty` (no text), or `cut` (`max_output_tokens` was reached; the text is what
+    there is).
+    """
+
+    text: str
+    model: str
+    input_tokens: int
+    output_tokens: int
+    cost_usd: float
+    outcome: str = "answer"
+
+
+class Model(Protocol):
+    """A language model. Goes by pickle to where `complete` runs, so a copy must do what the original does."""
+
+    name: str
+    """What the result calls it."""
+    overhead_tokens: int
+    """The most input tokens of its own that it puts around the text of a request."""
+
+    def key(self) -> str:
+        """Identifies model and parameters in the cache; holds no secret."""
+        ...
+
+    def complete(self, request: Request) -> Completion:
+        """One attempt. Raises ModelError; a refusal or an empty answer is a completion like any other."""
+        ...
+
+    def close(self) -> None:
+        """End what is in flight, where that can be ended; nothing may be asked from then on."""
+        ...
+
+
+class ModelError(Exception):
+    """No answer; the message is a sentence for a person and holds no secret.
+
+    `transient`: trying again may help, after `retry_after_s` seconds where the model says so. `charged`: what the
+    attempt has cost is not known, and may be as much as an answer costs.
+    """
+
+    def __init__(
+        self, message: str, transient: bool = False, retry_after_s: Optional[float] = None, charged: bool = False
+    ) -> None:
+        super().__init__(message)
+        self.transient = transient
+        self.retry_after_s = retry_after_s
+        self.charged = charged
+
+
+class Prices(NamedTuple):
+    """US dollars a million tokens."""
+
+    input: float
+    output: float
+
+    def cost_usd(self, input_tokens: int, output_tokens: int) -> float:
+        return (self.input * input_tokens + self.output * output_tokens) / PER_MILLION
+
+
+def prices(env: Mapping[str, str]) -> Optional[Prices]:
+    """`MEGA_CODE_PRICE_INPUT` and `MEGA_CODE_PRICE_OUTPUT`; None where neither is set, `invalid_arguments` for one."""
+    found = [decimal(env, f"MEGA_CODE_PRICE_{side}", 0) for side in ("INPUT", "OUTPUT")]
+    if found == [None, None]:
+        return None
+    if None in found:
+        raise MegaCodeError("invalid_arguments", "MEGA_CODE_PRICE_INPUT and MEGA_CODE_PRICE_OUTPUT go together.")
+    return Prices(*(price for price in found if price is not None))
+
+
+def size(text: str) -> int:
+    """Bytes in UTF-8: no tokenizer makes more tokens of a text."""
+    return len(text.encode("utf-8", "replace"))
+
+
+def estimated_tokens(text: str) -> int:
+    """Tokens of a text whose model says nothing of them: four bytes each."""
+    return -(-size(text) // 4)
+
+
+def storable(text: str) -> str:
+    """`text` with unpaired surrogates replaced, which neither a database nor a pipe takes."""
+    return text.encode("utf-8", "replace").decode()
