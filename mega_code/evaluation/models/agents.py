@@ -257,8 +257,10 @@ class Codex(Agent):
         outcome = events.outcome()
         if outcome is None:
             said = without_secrets(events.failure, env)
-            lasting = re.search(r"\b40[0134]\b|quota|log ?in|not supported|does not exist", said, re.IGNORECASE)
-            raise ModelError(f"codex: {said}", transient=not lasting)
+            passing = re.search(
+                r"\b(?:408|429|5\d\d)\b|demand|disconnect|connection|timed? ?out|rate limit", said, re.I
+            )
+            raise ModelError(f"codex: {said}", transient=bool(passing), charged="disconnect" in said)
         return self._completion(request, events.text, outcome, events.usage, 0.0, self.name)
 
 
