@@ -73,8 +73,8 @@ class Budget:
         self._lock = threading.Lock()
         self._spent = spent
         self._in_flight: list[Spent] = []
-        self._unpriced = False
         self._rate = 0.0
+        self._unpriced = False
         self._learn(spent.tokens, spent.cost_usd)
 
     def reserve(self, input_tokens: int, output_tokens: int) -> Optional[Spent]:
@@ -103,7 +103,8 @@ class Budget:
         tokens = completion.input_tokens + completion.output_tokens
         with self._lock:
             self._learn(tokens, completion.cost_usd)
-            self._book(held, Spent(1, tokens, completion.cost_usd))
+            # An answer that says no cost among others that do is taken to cost what they do.
+            self._book(held, Spent(1, tokens, completion.cost_usd or self._rate * tokens))
 
     def release(self, held: Spent) -> None:
         """A call has failed and has cost nothing."""
@@ -148,7 +149,7 @@ class Budget:
                 f"MEGA_CODE_MAX_COST_USD is {limits.cost_usd:g}; {self._spent.cost_usd:.4f} are spent, and the next"
                 f" call could take {held.cost_usd:.4f}."
             )
-        if limits.prices is None and self._unpriced:
+        if limits.prices is None and not self._rate and self._unpriced:
             return (
                 "MEGA_CODE_MAX_COST_USD cannot be kept: the model does not say what a call costs. Set"
                 " MEGA_CODE_PRICE_INPUT and MEGA_CODE_PRICE_OUTPUT, or MEGA_CODE_MAX_TOKENS instead."

@@ -140,11 +140,11 @@ class _Handler(BaseHTTPRequestHandler):
         elif path == "/v1/messages":
             api: ClaudeApi = self.server.api  # type: ignore[attr-defined]
             blocks = api.reply(request)
-            message = _message(request.get("model"), blocks)
+            answer = message(request.get("model"), blocks)
             if request.get("stream"):
-                self._send(b"".join(_stream(message)), "text/event-stream")
+                self._send(b"".join(stream(answer)), "text/event-stream")
             else:
-                self._send(json.dumps(message).encode())
+                self._send(json.dumps(answer).encode())
         else:
             self._send(b"{}")
 
@@ -169,7 +169,8 @@ class _Handler(BaseHTTPRequestHandler):
         """Quiet."""
 
 
-def _message(model: Optional[str], blocks: list[Json]) -> Json:
+def message(model: Optional[str], blocks: list[Json]) -> Json:
+    """What the API answers."""
     return {
         # The client takes messages of one id for one message.
         "id": f"msg_{uuid.uuid4().hex}",
@@ -177,13 +178,13 @@ def _message(model: Optional[str], blocks: list[Json]) -> Json:
         "role": "assistant",
         "model": model,
         "content": blocks,
-        "stop_reason": "tool_use" if blocks[-1]["type"] == "tool_use" else "end_turn",
+        "stop_reason": "tool_use" if blocks and blocks[-1]["type"] == "tool_use" else "end_turn",
         "stop_sequence": None,
         "usage": {"input_tokens": 1, "output_tokens": 1},
     }
 
 
-def _stream(message: Json) -> Iterator[bytes]:
+def stream(message: Json) -> Iterator[bytes]:
     """The message as server-sent events."""
 
     def event(kind: str, **data: Any) -> bytes:
@@ -201,5 +202,5 @@ def _stream(message: Json) -> Iterator[bytes]:
         yield event("content_block_delta", index=index, delta=delta)
         yield event("content_block_stop", index=index)
     ending = {"stop_reason": message["stop_reason"], "stop_sequence": None}
-    yield event("message_delta", delta=ending, usage={"output_tokens": 1})
+    yield event("message_delta", delta=ending, usage={"output_tokens": message["usage"]["output_tokens"]})
     yield event("message_stop")

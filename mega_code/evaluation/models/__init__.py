@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from mega_code.errors import MegaCodeError
+from mega_code.evaluation.models.agents import Claude, Codex
 from mega_code.evaluation.models.base import ROLES, Completion, Model, ModelError, Request
 from mega_code.evaluation.models.openai import OpenAI
 
@@ -23,10 +24,15 @@ def choose(spec: str, env: Mapping[str, str]) -> list[Model]:
 
 
 def _model(name: str, env: Mapping[str, str]) -> Model:
-    kind, _, model = name.partition(":")
+    kind, colon, model = name.partition(":")
     if kind == "openai" and model:
         return OpenAI.from_env(model, env)
+    if kind == "claude" and bool(colon) == bool(model):
+        return Claude.from_env(model, env)
+    if kind == "codex" and bool(colon) == bool(model):
+        return Codex.from_env(model, env)
     raise MegaCodeError(
         "invalid_arguments",
-        f"MEGA_CODE_MODEL names {name[:80]!r}; known are openai:MODEL, and static on its own.",
+        f"MEGA_CODE_MODEL names {name[:80]!r}; known are claude, claude:MODEL, codex, codex:MODEL, openai:MODEL, "
+        "and static on its own.",
     )
