@@ -38,7 +38,7 @@ class Settings(NamedTuple):
 def load(env: Mapping[str, str]) -> Settings:
     """Settings for the environment `env`; reads `.env` and `gateway/client.json`, no network."""
     data = DataDir(data_dir(env))
-    merged = {**read_env_file(data.env_file), **{key: value for key, value in env.items() if value}}
+    merged = with_env_file(env)
     url, key, mode = (merged.get(name) or None for name in CONNECTION_KEYS)
     embedded = False
     if url is None:
@@ -169,6 +169,12 @@ def read_env_file(path: Path) -> dict[str, str]:
         return parse_env(path.read_text("utf-8-sig", "replace"))
     except OSError:
         return {}
+
+
+def with_env_file(env: Mapping[str, str]) -> dict[str, str]:
+    """Every setting of `<DATA_DIR>/.env` and of the environment `env`, which wins; an empty one there does not count."""
+    kept = read_env_file(DataDir(data_dir(env)).env_file)
+    return {**kept, **{key: value for key, value in env.items() if value}}
 
 
 def write_env_file(path: Path, updates: Mapping[str, str]) -> None:

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from datetime import datetime
 from pathlib import Path
 
 from mega_code.evaluation.outcome import Outcome, Progress
-from mega_code.evaluation.room import Room
+from mega_code.evaluation.room import Room, is_static
 
-__all__ = ["Outcome", "Progress", "Room", "enhance"]
+__all__ = ["Outcome", "Progress", "Room", "check", "enhance"]
 
 
 def enhance(skill_dir: Path, skill_id: str, progress: Progress, now: datetime, room: Room) -> Outcome:
@@ -17,10 +18,18 @@ def enhance(skill_dir: Path, skill_id: str, progress: Progress, now: datetime, r
     `skill_dir` is only read; its name does not matter. Raises what `progress` raises, OSError where a folder cannot be
     read or written, and MegaCodeError for settings that cannot be used.
     """
-    if room.static:
+    if is_static(room.env):
         from mega_code.evaluation import static
 
         return static.enhance(skill_dir, skill_id, progress, now)
     from mega_code.evaluation import enhancement
 
     return enhancement.enhance(skill_dir, skill_id, progress, now, room)
+
+
+def check(env: Mapping[str, str]) -> None:
+    """Raises MegaCodeError for settings that no enhancement could work with; nothing is asked or spent."""
+    if not is_static(env):
+        from mega_code.evaluation import enhancement
+
+        enhancement.check(env)

@@ -76,6 +76,8 @@ class Calls:
         self.check, self.patience_s, self.sleep, self.clock = check, patience_s, sleep, clock
         self._slots = threading.Semaphore(concurrency)
         self._silent_until = 0.0
+        self.landed = 0
+        """How many answers have come, beside the remembered ones."""
 
     def key(self, request: Request) -> str:
         """What the answer to a request is remembered by; who asks for what purpose does not change the answer."""
@@ -183,6 +185,7 @@ class Calls:
         except BaseException:
             self.budget.forfeit(sent.held)
             raise
+        self.landed += 1
         self.budget.settle(sent.held, completion)
         return self.store.settle(sent.ticket, completion)
 

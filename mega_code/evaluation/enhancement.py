@@ -6,7 +6,7 @@ Its phases are those of a job. Models, clock and store are handed in; the same c
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from concurrent.futures import Executor
 from contextlib import ExitStack, closing
 from dataclasses import dataclass
@@ -71,9 +71,7 @@ def enhance(skill_dir: Path, skill_id: str, progress: Progress, now: datetime, r
     Raises what `progress` raises, OSError, and MegaCodeError `invalid_arguments` for settings that cannot be used.
     """
     started = time.monotonic()
-    limits = Limits.from_env(room.env)
-    models = choose(room.env.get(MODEL, ""), room.env)
-    check_installed()
+    limits, models = check(room.env)
     progress.phase("intake")
     with closing(Store(room.store)) as store:
         try:
@@ -87,6 +85,12 @@ def enhance(skill_dir: Path, skill_id: str, progress: Progress, now: datetime, r
             outcome = blocked(f"The model could not be used: {error}")
         used = store.usage(room.job_id)
     return outcome._replace(usage_snapshot={**used._asdict(), "wall_s": round(time.monotonic() - started, 3)})
+
+
+def check(env: Mapping[str, str]) -> tuple[Limits, list[Model]]:
+    """The limits and models that the settings name. Raises MegaCodeError, before anything is spent."""
+    check_installed()
+    return Limits.from_env(env), choose(env.get(MODEL, ""), env)
 
 
 def _intake(skill_dir: Path, skill_id: str) -> Material:
@@ -124,6 +128,7 @@ class _Trial:
         self.progress = progress
         self.room = room
         self.phase = "intake"
+        self.callers: list[Calls] = []
         self.budget = Budget(limits, store.spent(room.job_id))
 
     def run(self, now: datetime) -> Outcome:
@@ -140,7 +145,7 @@ class _Trial:
         with ExitStack() as stack:
             pool = executor(self.room.env)
             stack.callback(pool.shutdown, wait=False)
-            callers = [self._calls(model, pool) for model in self.models]
+            callers = self.callers = [self._calls(model, pool) for model in self.models]
             for model in self.models:
                 stack.callback(model.close)
             return self._compare(callers, size, planned, now)
@@ -314,6 +319,8 @@ class _Trial:
     def _check(self) -> None:
         """Raises where the job is cancelled or no longer ours."""
         self.progress.phase(self.phase)
+        if any(caller.landed for caller in self.callers):
+            self.progress.worked()
 
 
 def choose_best(kept: Sequence[Found], skill: Skill) -> tuple[Optional[Found], list[str]]:

@@ -9,13 +9,16 @@ JSON = dict[str, Any]
 
 
 class Progress(Protocol):
-    """Told where a job stands. Both may raise, when the job is cancelled or no longer ours: nothing catches it."""
+    """Told where a job stands. Each may raise, when the job is cancelled or no longer ours: nothing catches it."""
 
     def phase(self, name: str) -> None:
         """The job enters `intake`, `evaluation_setup`, `iterating` or `publishing`."""
 
     def iteration(self, current: int, total: int) -> None:
         """Proposal `current` of `total` is under way, from 1; `total` may grow."""
+
+    def worked(self) -> None:
+        """This attempt has got further than any before it, and a next one will not have to do that again."""
 
 
 class Outcome(NamedTuple):

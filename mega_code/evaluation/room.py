@@ -19,7 +19,7 @@ class Room(NamedTuple):
     store: Path
     job_id: str
 
-    @property
-    def static(self) -> bool:
-        """Whether no language model is asked for."""
-        return self.env.get(MODEL, "").strip() in ("", STATIC)
+
+def is_static(env: Mapping[str, str]) -> bool:
+    """Whether no language model is asked for."""
+    return env.get(MODEL, "").strip() in ("", STATIC)

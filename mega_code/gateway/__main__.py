@@ -7,6 +7,7 @@ of the last, without a word, where scripts/lib asks for it (MEGA_CODE_LAUNCHER),
 from __future__ import annotations
 
 import importlib
+import importlib.util
 import os
 import sys
 from typing import Optional
@@ -14,6 +15,7 @@ from typing import Optional
 from mega_code.errors import NETWORK
 
 PACKAGES = ("bottle", "waitress", "yaml", "requests")
+SEARCH = "gepa"
 MISSING_PACKAGE = 97
 
 
@@ -24,7 +26,15 @@ def missing_package() -> Optional[str]:
             importlib.import_module(package)
         except ImportError as error:
             return error.name or package
-    return None
+    return SEARCH if _searches() and importlib.util.find_spec(SEARCH) is None else None
+
+
+def _searches() -> bool:
+    """Whether a language model is asked for, on a Python that the library for its search can be had for."""
+    from mega_code.evaluation.room import is_static
+    from mega_code.settings import with_env_file
+
+    return sys.version_info >= (3, 10) and not is_static(with_env_file(os.environ))
 
 
 def main() -> int:
@@ -33,7 +43,7 @@ def main() -> int:
     if missing and "MEGA_CODE_LAUNCHER" in os.environ:
         return MISSING_PACKAGE
     if missing:
-        print(f"gateway: {missing} is missing; install it with: pip install 'mega-code[gateway]'", file=sys.stderr)
+        print(f"gateway: {missing} is missing; pip install 'mega-code[gateway,optimize]' brings it", file=sys.stderr)
         return NETWORK
     from mega_code.gateway import cli  # only now, since it needs those packages
 

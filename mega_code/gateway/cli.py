@@ -10,6 +10,7 @@ from collections.abc import Sequence
 from typing import NoReturn
 
 from mega_code.errors import BAD_INPUT, NETWORK, MegaCodeError, exit_status
+from mega_code.evaluation import check
 from mega_code.gateway import lifecycle
 from mega_code.gateway.auth import Keys
 from mega_code.gateway.config import from_env, utc_now
@@ -18,7 +19,7 @@ from mega_code.gateway.folders import Folders
 from mega_code.gateway.lifecycle import Said
 from mega_code.gateway.server import serve
 from mega_code.paths import DataDir, data_dir
-from mega_code.settings import read_env_file
+from mega_code.settings import with_env_file
 
 
 class _Parser(argparse.ArgumentParser):
@@ -66,6 +67,8 @@ def _add_key(data: DataDir, user: str) -> Said:
 
 def _run(arguments: argparse.Namespace) -> Said:
     data = DataDir(data_dir(os.environ))
+    if arguments.command in ("start", "serve"):
+        check(with_env_file(os.environ))
     if arguments.command == "start":
         return lifecycle.start(data, os.environ, arguments.port)
     if arguments.command == "stop":
@@ -76,7 +79,7 @@ def _run(arguments: argparse.Namespace) -> Said:
         return lifecycle.url(data)
     if arguments.command == "add-key":
         return _add_key(data, arguments.user)
-    config = from_env({**read_env_file(data.env_file), **os.environ})
+    config = from_env(with_env_file(os.environ))
     serve(data, config, port=arguments.port, ready=arguments.ready_fd)
     return Said(0)
 

@@ -9,22 +9,19 @@ from pathlib import Path
 from mega_code.gateway.folders import Folders
 from mega_code.gateway.result import Outcome
 from mega_code.gateway.worker import Progress
-from mega_code.paths import DataDir
-from mega_code.settings import read_env_file
+from mega_code.settings import with_env_file
 
 
 class Evaluation:
     """Reads `<DATA_DIR>/.env` anew for every job, so that another model needs no restart; the environment wins."""
 
-    def __init__(self, data: DataDir, folders: Folders) -> None:
-        self.data = data
+    def __init__(self, folders: Folders) -> None:
         self.folders = folders
 
     def __call__(self, skill_dir: Path, skill_id: str, progress: Progress, now: datetime) -> Outcome:
         """As `mega_code.evaluation.enhance`, which is imported with the first job: the server is up long before it."""
         from mega_code.evaluation import Room, enhance
 
-        env = {**read_env_file(self.data.env_file), **{key: value for key, value in os.environ.items() if value}}
-        room = Room(env, progress.workspace, self.folders.completions, progress.job_id)
+        room = Room(with_env_file(os.environ), progress.workspace, self.folders.completions, progress.job_id)
         outcome: Outcome = enhance(skill_dir, skill_id, progress, now, room)
         return outcome

@@ -196,6 +196,11 @@ class Jobs:
         self.changed.notify()
         return False
 
+    def forgive(self, lease: str) -> None:
+        """Forget the attempts before; does nothing for a lease that is held no longer."""
+        with self.database.transaction() as tx:
+            tx.execute("UPDATE jobs SET attempts = 0 WHERE lease = ?", (lease,))
+
     def finish(self, lease: str, status: str, result: Result, artifact: Artifact = NO_ARTIFACT) -> str:
         """End the job; the status it ended with, which is `cancelled` where that was asked for. Raises LeaseLost."""
         with self.database.transaction() as tx:

@@ -56,6 +56,7 @@ class Progress:
         self.lease = lease
         self.workspace = workspace
         self.stopping = stopping
+        self._worked = False
 
     def phase(self, name: str) -> None:
         """The job is in phase `name` now. Raises ValueError for a name that is none."""
@@ -66,6 +67,12 @@ class Progress:
     def iteration(self, current: int, total: int) -> None:
         """The job is in iteration `current` of at most `total`."""
         self._advance(None, (int(current), int(total)))
+
+    def worked(self) -> None:
+        """The attempt has got further than any before: dying now is not dying of the same thing again."""
+        if not self._worked:
+            self._worked = True
+            self.jobs.forgive(self.lease)
 
     def _advance(self, phase: Optional[str], iteration: Optional[tuple[int, int]]) -> None:
         if self.stopping.is_set():

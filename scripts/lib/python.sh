@@ -9,8 +9,9 @@ MISSING_PACKAGES=97
 VENV="$DATA_DIR/runtime/venv"
 launcher=() # the command that starts Python, once chosen
 
-requirements() { # what install_requires and the gateway extra name, one a line
-  awk '/^(install_requires|gateway) *=/ { on = 1; next } /^[^ \t]/ { on = 0 } on && NF { print $1 }' "$MEGA_DIR/setup.cfg"
+requirements() { # what install_requires and the extras of the embedded gateway name, one a line
+  awk '/^[^ \t]/ { on = 0 } /^(    )?(install_requires|gateway|optimize) *=/ { on = 1; next } !/^    / { on = 0 }
+    on && NF { sub(/^ +/, ""); print }' "$MEGA_DIR/setup.cfg"
 }
 
 run_python() { # <module> [args...]; its stdin, stdout, stderr and status are the module's
@@ -36,7 +37,7 @@ start_python() { # <module> [args...]; takes the place of the subshell it is cal
 
 choose_python() {
   if command -v uv >/dev/null && prepare_uv; then
-    launcher=(uv run --quiet --no-sync --directory "$MEGA_DIR" --extra gateway python)
+    launcher=(uv run --quiet --no-sync --directory "$MEGA_DIR" --extra gateway --extra optimize python)
   elif [[ -x "$VENV/bin/python" && "$(cat -- "$VENV/complete" 2>/dev/null)" == "$(requirements)" ]]; then
     launcher=("$VENV/bin/python")
   elif command -v python3 >/dev/null; then
@@ -55,7 +56,7 @@ prepare_uv() { # whether uv's environment is ready; uv's own failures share stat
   [[ ! -e "$ready" || "$MEGA_DIR/setup.cfg" -nt "$ready" ]] || return 0
   [ -z "$(find "$failed" -mmin -10 2>/dev/null)" ] || return 1
   mkdir -p -- "$DATA_DIR/runtime"
-  if uv sync --quiet --inexact --no-install-project --extra gateway --directory "$MEGA_DIR" >"$failed" 2>&1; then
+  if uv sync --quiet --inexact --no-install-project --extra gateway --extra optimize --directory "$MEGA_DIR" >"$failed" 2>&1; then
     rm -f -- "$failed"
     : >"$ready"
     return 0

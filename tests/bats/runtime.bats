@@ -40,9 +40,9 @@ requirements() {
     equal my-skill "$(value SKILL_NAME)"
     equal '' "$stderr"
   done
-  equal "sync --quiet --inexact --no-install-project --extra gateway --directory $CLONE
-run --quiet --no-sync --directory $CLONE --extra gateway python -m mega_code.client.arguments
-run --quiet --no-sync --directory $CLONE --extra gateway python -m mega_code.client.arguments" "$(cat "$ROOM/uv.calls")"
+  equal "sync --quiet --inexact --no-install-project --extra gateway --extra optimize --directory $CLONE
+run --quiet --no-sync --directory $CLONE --extra gateway --extra optimize python -m mega_code.client.arguments
+run --quiet --no-sync --directory $CLONE --extra gateway --extra optimize python -m mega_code.client.arguments" "$(cat "$ROOM/uv.calls")"
 }
 
 @test "runtime: uv prepares again where setup.cfg has changed, and where its environment is gone" {

@@ -303,7 +303,7 @@ def test_a_missing_package_is_one_sentence_and_for_our_launcher_a_silent_97(
     stub.mkdir()
     (stub / f"{package}.py").write_text(f"raise ModuleNotFoundError('No module', name={package!r})\n")
     path = f"{stub}{os.pathsep}{MEGA_DIR}"
-    said = f"gateway: {package} is missing; install it with: pip install 'mega-code[gateway]'\n"
+    said = f"gateway: {package} is missing; pip install 'mega-code[gateway,optimize]' brings it\n"
     assert gateway(command, PYTHONPATH=path) == (5, "", said)
     assert gateway(command, PYTHONPATH=path, MEGA_CODE_LAUNCHER="1") == (97, "", "")
 

@@ -39,6 +39,8 @@ class Steps:
     def iteration(self, current: int, total: int) -> None:
         self.iterations.append((current, total))
 
+    def worked(self) -> None: ...
+
 
 def evals(count: int, expectations: Sequence[Any] = ({"contains": "MAGIC"},)) -> list[dict[str, Any]]:
     """Cases, each of which is met by an answer that is signed."""

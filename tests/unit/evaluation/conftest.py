@@ -28,6 +28,9 @@ class Recorder:
     def iteration(self, current: int, total: int) -> None:
         self.told.append((current, total))
 
+    def worked(self) -> None:
+        self.told.append("worked")
+
 
 def write(root: Path, files: Files) -> Path:
     """`files` below `root`, byte for byte."""

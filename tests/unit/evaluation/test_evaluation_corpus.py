@@ -36,6 +36,8 @@ class Silent:
 
     def iteration(self, current: int, total: int) -> None: ...
 
+    def worked(self) -> None: ...
+
 
 def enhanced(root: Path, name: str) -> Outcome:
     return enhance(root, name, Silent(), NOW)
