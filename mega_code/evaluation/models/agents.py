@@ -57,7 +57,9 @@ class Agent:
         with tempfile.TemporaryDirectory(prefix="mega-code-model-") as folder:
             room = Path(folder)
             (room / "work").mkdir()
-            env = {**environment(), "MEGA_CODE_ROLE": request.role, **self._variables(request)}
+            (room / "tmp").mkdir()
+            own = {"MEGA_CODE_ROLE": request.role, "TMPDIR": str(room / "tmp")}
+            env = {**environment(), **own, **self._variables(request)}
             return self._ask(command, request, room, env)
 
     def _wrapping(self) -> str:
@@ -211,7 +213,7 @@ def _failure(result: Mapping[str, Any], env: Mapping[str, str]) -> ModelError:
     said = without_secrets(str(result.get("result") or result.get("subtype") or "no reason"), env)
     if isinstance(status, int):
         return ModelError(f"claude: {said}", transient=status in (408, 429) or status >= 500)
-    login = re.search(r"log ?in|credit|billing", said, re.IGNORECASE)
+    login = re.search(r"log(?:ged)? ?in|credit|billing", said, re.IGNORECASE)
     return ModelError(f"claude: {said}", transient=not login, charged=not login)
 
 
