@@ -5,29 +5,25 @@ from __future__ import annotations
 import random
 from collections.abc import Iterable, Mapping, Sequence
 from statistics import fmean
-from typing import Any, NamedTuple, Protocol
+from typing import Any, NamedTuple
 
 from mega_code.evaluation import grading
 from mega_code.evaluation.cases import Case
 from mega_code.evaluation.decision import Score
 from mega_code.evaluation.grading import Malformed, Verdict
-from mega_code.evaluation.models.base import Completion, Request
+from mega_code.evaluation.models.base import Completer, Completion, Request
+from mega_code.evaluation.triggers import Loader
 
 BASELINE, ORIGINAL, CANDIDATE = "baseline", "original", "candidate"
 JUDGE_ATTEMPTS = 2
 
 
-class Completer(Protocol):
-    """Gives the completions of requests, in their order; `calls.Calls` is one."""
-
-    def complete_all(self, requests: Sequence[Request]) -> list[Completion]: ...
-
-
 class Models(NamedTuple):
-    """Who answers the tasks, and who judges; both may be one."""
+    """Who answers the tasks, who judges, and what says which skill is loaded; all may be one model."""
 
     task: Completer
     judge: Completer
+    loader: Loader
     output_tokens: int
 
 

@@ -34,8 +34,8 @@ from mega_code.evaluation.cases import CaseError
 from mega_code.evaluation.executor import executor
 from mega_code.evaluation.folder import Skill
 from mega_code.evaluation.intake import Stop, admit
-from mega_code.evaluation.models import choose
-from mega_code.evaluation.models.base import Model, ModelError
+from mega_code.evaluation.models import choose, claude_triggers
+from mega_code.evaluation.models.base import Model, ModelError, Request
 from mega_code.evaluation.optimize import Found, Search, check_installed, search
 from mega_code.evaluation.outcome import JSON, Outcome, Progress, blocked, rejected, unchanged, violated
 from mega_code.evaluation.plan import Plan, Sizes, TooSmall
@@ -43,6 +43,7 @@ from mega_code.evaluation.proposals import Candidate
 from mega_code.evaluation.room import MODEL, Room
 from mega_code.evaluation.stamp import stamp
 from mega_code.evaluation.store import Store
+from mega_code.evaluation.triggers import Loader
 from mega_code.skill import SKILL_MD, check_enhanced
 
 SEED = 0
@@ -166,7 +167,8 @@ class _Trial:
     def _compare(self, callers: Sequence[Calls], size: Sizes, planned: Plan, now: datetime) -> Outcome:
         material, first = self.material, callers[0]
         self._generate(first)
-        models = [Models(caller, first, self.limits.output_tokens) for caller in callers]
+        loader = self._loader(first)
+        models = [Models(caller, first, loader, self.limits.output_tokens) for caller in callers]
         text = material.skill.text
         standing = self._standing(models[0], text, planned.repeats)
         if all(
@@ -177,7 +179,7 @@ class _Trial:
             [model.name for model in self.models], SEED, planned, material.cases, material.triggers, material.notes
         )
         book.add(0, standing)
-        book.trigger(ORIGINAL, self._triggers(first, proposals.original(text).description))
+        book.trigger(ORIGINAL, self._triggers(loader, proposals.original(text).description))
         self._enter("iterating")
         kept, lineage = search(self._search(models[0], first, size, planned))
         self._enter("publishing")
@@ -200,7 +202,7 @@ class _Trial:
     ) -> Outcome:
         """Run the chosen candidate on held-out, once, and decide."""
         material = self.material
-        chosen = self._loads_as_well(best.candidate, models[0].judge, book)
+        chosen = self._loads_as_well(best.candidate, models[0].loader, book)
         text = proposals.assemble(material.skill.text, chosen)
         if text == material.skill.text:
             return unchanged(WORSE_DESCRIPTION, book.evaluation(), lineage)
@@ -213,10 +215,10 @@ class _Trial:
             return unchanged(decided.reason, book.evaluation(), lineage)
         return self._publish(text, roi, decided.reason, book, lineage, now)
 
-    def _loads_as_well(self, candidate: Candidate, model: arms.Completer, book: account.Book) -> Candidate:
+    def _loads_as_well(self, candidate: Candidate, loader: Loader, book: account.Book) -> Candidate:
         """The candidate, with the original's description where its own does worse on the held-out queries."""
         before, queries = proposals.original(self.material.skill.text), self.material.triggers.held_out
-        loaded = self._triggers(model, candidate.description)
+        loaded = self._triggers(loader, candidate.description)
         right = {
             arm: sum(query.should_trigger == one for query, one in zip(queries, found))
             for arm, found in ((ORIGINAL, book.triggered[ORIGINAL]), (CANDIDATE, loaded))
@@ -248,9 +250,18 @@ class _Trial:
         held = arms.measure(texts, split.held_out, repeats, models, SEED)
         return {arm: [*train[arm], *held[arm]] for arm in texts}
 
-    def _triggers(self, model: arms.Completer, description: str) -> list[bool]:
+    def _triggers(self, loader: Loader, description: str) -> list[bool]:
         name, held = self.material.name, self.material.triggers.held_out
-        return triggers.measure(name, description, held, model, SEED)
+        return triggers.measure(name, description, held, loader, SEED)
+
+    def _loader(self, first: Calls) -> Loader:
+        """The real client where the first model is one; else the model is told of the skills and asked."""
+        client = claude_triggers.triggers(self.models[0])
+        if client is None:
+            return Loader(first, triggers.request)
+        caller = self._calls(client, first.executor)
+        self.callers.append(caller)
+        return Loader(caller, _to_the_client)
 
     def _search(self, models: Models, first: Calls, size: Sizes, planned: Plan) -> Search:
         material = self.material
@@ -321,6 +332,12 @@ class _Trial:
         self.progress.phase(self.phase)
         if any(caller.landed for caller in self.callers):
             self.progress.worked()
+
+
+def _to_the_client(name: str, description: str, trigger: triggers.Trigger, seed: int) -> Request:
+    """A query as the client gets it, among the other skills."""
+    others = [(other, text) for other, text in triggers.OTHERS.items() if other != name]
+    return claude_triggers.trigger_request(trigger.query, [(name, description), *others])
 
 
 def choose_best(kept: Sequence[Found], skill: Skill) -> tuple[Optional[Found], list[str]]:

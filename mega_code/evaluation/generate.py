@@ -6,9 +6,8 @@ from typing import Any, NamedTuple
 
 from mega_code.evaluation import cases, triggers
 from mega_code.evaluation.answers import json_in
-from mega_code.evaluation.arms import Completer
 from mega_code.evaluation.cases import Case
-from mega_code.evaluation.models.base import Request
+from mega_code.evaluation.models.base import Completer, Request
 from mega_code.evaluation.triggers import Trigger
 
 CASES = 24

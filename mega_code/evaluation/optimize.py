@@ -21,7 +21,7 @@ from mega_code.evaluation import arms, proposals, triggers
 from mega_code.evaluation.arms import CANDIDATE, Measured, Models
 from mega_code.evaluation.budget import BudgetSpent
 from mega_code.evaluation.cases import Case
-from mega_code.evaluation.models.base import ModelError
+from mega_code.evaluation.models.base import Completer, ModelError
 from mega_code.evaluation.outcome import JSON
 from mega_code.evaluation.proposals import BODY, COMPONENTS, DESCRIPTION, Candidate, Failure, Unusable
 from mega_code.evaluation.triggers import Trigger
@@ -45,7 +45,7 @@ class Search(NamedTuple):
     cases: Sequence[Case]
     triggers: Sequence[Trigger]
     models: Models
-    proposer: arms.Completer
+    proposer: Completer
     seed: int
     iterations: int
     run_dir: Path
@@ -223,7 +223,7 @@ class Adapter:
         queries = [item for item in items if isinstance(item, Trigger)]
         text = proposals.assemble(work.text, candidate)
         measured = iter(arms.measure({CANDIDATE: text}, cases, 1, work.models, work.seed)[CANDIDATE] if cases else [])
-        asked = triggers.measure(work.name, candidate.description, queries, work.models.judge, work.seed)
+        asked = triggers.measure(work.name, candidate.description, queries, work.models.loader, work.seed)
         loaded = iter(asked)
         return [next(measured) if isinstance(item, Case) else next(loaded) for item in items]
 

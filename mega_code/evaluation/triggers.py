@@ -6,11 +6,10 @@ import json
 import random
 import re
 from collections.abc import Mapping, Sequence
-from typing import Any, NamedTuple, Union
+from typing import Any, Callable, NamedTuple, Union
 
-from mega_code.evaluation.arms import Completer
 from mega_code.evaluation.cases import CaseError
-from mega_code.evaluation.models.base import Request
+from mega_code.evaluation.models.base import Completer, Request
 
 PATH = "evals/triggers.json"
 QUERIES = 200
@@ -113,9 +112,16 @@ def loaded(name: str, answer: str) -> bool:
     return name in words and not words & (set(OTHERS) - {name})
 
 
-def measure(name: str, description: str, triggers: Sequence[Trigger], model: Completer, seed: int) -> list[bool]:
+class Loader(NamedTuple):
+    """What says which skill is loaded: whom to ask, and how (`request` is one way)."""
+
+    model: Completer
+    request: Callable[[str, str, Trigger, int], Request]
+
+
+def measure(name: str, description: str, triggers: Sequence[Trigger], loader: Loader, seed: int) -> list[bool]:
     """For each query whether it loads the skill."""
-    answers = model.complete_all([request(name, description, trigger, seed) for trigger in triggers])
+    answers = loader.model.complete_all([loader.request(name, description, trigger, seed) for trigger in triggers])
     return [loaded(name, answer.text) for answer in answers]
 
 

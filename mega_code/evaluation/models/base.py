@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import NamedTuple, Optional, Protocol
 
 from mega_code.errors import MegaCodeError
@@ -56,6 +56,12 @@ class Model(Protocol):
     def close(self) -> None:
         """End what is in flight, where that can be ended; nothing may be asked from then on."""
         ...
+
+
+class Completer(Protocol):
+    """Gives the completions of requests, in their order; `calls.Calls` is one."""
+
+    def complete_all(self, requests: Sequence[Request]) -> list[Completion]: ...
 
 
 class ModelError(Exception):

@@ -38,6 +38,9 @@ class Recorder:
     def phase(self, name: str) -> None:
         self._tell(name)
 
+    def worked(self) -> None:
+        self._tell("worked")
+
     def iteration(self, current: int, total: int) -> None:
         self._tell((current, total))
 
