@@ -7,9 +7,9 @@ import re
 from mega_code.evaluation.audit.finding import HIGH, LOW, MEDIUM, Rule
 from mega_code.evaluation.audit.patterns import (
     AGENT,
-    EXTENSIONS,
     ASKS,
     DROPS,
+    EXTENSIONS,
     FETCH,
     KEYS,
     LOGINS,
