@@ -12,15 +12,17 @@ from collections.abc import Iterable, Iterator
 from itertools import accumulate
 from typing import NamedTuple
 
-from mega_code.evaluation.audit.commands import COMMANDS
 from mega_code.evaluation.audit.context import command_around, milder_for, well_known
 from mega_code.evaluation.audit.finding import HIGH, LOW, MEDIUM, ORDER, Finding, Rule, excerpt, milder
 from mega_code.evaluation.audit.flow import flows
 from mega_code.evaluation.audit.hidden import CATEGORY, INVISIBLE, hidden
+from mega_code.evaluation.audit.leaks import EXFILTRATION, SECRETS
 from mega_code.evaluation.audit.lines import MARKDOWN, Unit, units
+from mega_code.evaluation.audit.payloads import DOWNLOADS, PAYLOADS
 from mega_code.evaluation.audit.prompts import PROMPTS
+from mega_code.evaluation.audit.system import DESTRUCTION, PERSISTENCE, PRIVILEGES
 
-RULES = COMMANDS + PROMPTS
+RULES = DOWNLOADS + PAYLOADS + SECRETS + EXFILTRATION + PERSISTENCE + DESTRUCTION + PRIVILEGES + PROMPTS
 SAME = 20
 _PROGRAM = (b"\x7fELF", b"MZ\x90", b"\xcf\xfa\xed\xfe", b"\xce\xfa\xed\xfe", b"\xca\xfe\xba\xbe", b"\0asm")
 _UTF16 = (b"\xff\xfe", b"\xfe\xff")
@@ -127,7 +129,7 @@ def _spellings(unit: Unit) -> Iterator[Unit]:
 
 
 def _flowing(file: _File, found: Iterable[Unit]) -> Iterator[Hit]:
-    for flow in flows(found):
+    for flow in flows(found) if runs(file.path) else ():
         severity = milder(flow.severity, milder_for(flow.unit.text, flow.start, flow.end, "code", flow.unit.warned))
         line, words = flow.unit.line_of(flow.start), flow.unit.text[flow.start : flow.end]
         yield file.hit(line, severity, flow.category, flow.rule, flow.text, words)

@@ -118,11 +118,14 @@ def test_mild_findings_crowd_out_no_worse_one() -> None:
 
 
 def test_data_crowds_out_no_script_and_what_was_not_read_is_said() -> None:
-    files = {f"a{number}.csv": b"1,2,3\n" * (FILE_BYTES // 6) for number in range(TOTAL_BYTES // FILE_BYTES + 2)}
+    files = {
+        f"a{number}.csv": (b"1,2,3," * 200 + b"\n") * (FILE_BYTES // 1200)
+        for number in range(TOTAL_BYTES // FILE_BYTES + 2)
+    }
     found = audit({**files, "z.sh": PIPED})
     assert (found[0].rule, found[0].file) == (RULE_OF_PIPED, "z.sh")
     assert {(finding.rule, finding.severity) for finding in found[1:]} == {("unread", LOW)}
-    (finding,) = audit({"SKILL.md": b"word \n" * FILE_BYTES})
+    (finding,) = audit({"SKILL.md": b"word " * FILE_BYTES})
     assert (finding.rule, finding.severity) == ("unread", MEDIUM)
 
 
@@ -166,13 +169,13 @@ def test_time_grows_with_a_line_and_not_with_its_square(path: str, seed: str) ->
         audit({path: data})
         return time.process_time() - started
 
-    small = 4096
-    cost(small)
-    assert cost(8 * small) < 24 * max(min(cost(small), cost(small)), 0.01)
+    small = 3072
+    base = max(min(cost(small), cost(small)), 0.01)
+    assert cost(4 * small) < 10 * base
 
 
 @given(st.text(alphabet=st.sampled_from("curl | sh $(`'\"\\[]<!->#.:/\n\r\t\u200b\U000e0041\ud800é"), max_size=200))
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=40, deadline=None)
 def test_no_text_breaks_the_audit(text: str) -> None:
     data = text.encode("utf-8", "surrogatepass")
     for path in ("SKILL.md", "a.sh", "a"):
@@ -200,11 +203,8 @@ def test_a_new_red_flag_is_told_from_one_that_was_there() -> None:
      "https://github.com/anthropics"],
 )  # fmt: skip
 def test_a_known_author_is_known_however_written(author: Any) -> None:
-    assert (
-        known_author({"author": author})
-        == known_author({"metadata": {"author": author}})
-        == ("PBC" not in str(author) or True)
-    )
+    assert known_author({"author": author})
+    assert known_author({"metadata": {"author": author}})
 
 
 @pytest.mark.parametrize(
