@@ -63,12 +63,12 @@ INSTALLERS = (
 
 def milder_for(text: str, start: int, end: int, place: str, warned: bool) -> str:
     """The severity that a match is capped at by what stands around it in its unit: `low`, `medium` or `high`."""
-    before = text[max(0, start - 400) : start]
+    before = text[max(0, start - 240) : start]
     if place == "comment" or (place == "prose" and (_forbidden(before) or _MENTIONED.search(before))):
         return LOW
     if place == "prose":
         begin = max(before.rfind(mark) for mark in (". ", "! ", "? ", "; ")) + 1
-        sentence = before[begin:] + re.split(r"[.!?;] ", text[end : end + 300])[0]
+        sentence = before[begin:] + re.split(r"[.!?;] ", text[end : end + 160])[0]
         warned = warned or bool(WARNS.search(sentence))
         return MEDIUM if warned and not _DENIED.search(sentence) else "high"
     if _REFUSED.search(before):

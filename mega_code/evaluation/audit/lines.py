@@ -13,9 +13,10 @@ from mega_code.evaluation.folder import read_page
 
 MARKDOWN = (".md", ".markdown", ".mdx", ".txt", ".rst")
 UNIT_LINES = 12
-WINDOW = 4096
+WINDOW = 2048
 OVERLAP = 512
 _COMMENT = re.compile(r"\s*(?:#(?!!)|//|/?\*(?:\s|/|$)|--\s|;;|rem\s)", re.IGNORECASE)
+_MAY_GO_ON = re.compile(r"[(\[)\]]")
 _GOES_ON = re.compile(r"(?:\\|\||&&)\s*$")
 
 
@@ -63,7 +64,7 @@ def _markdown(path: str, text: str) -> Iterator[Unit]:
         lines = list(document.lines[block.first : block.last + 1])
         first, warned = page.line(block.first), under[id(block)]
         if block.kind in (Kind.FENCED, Kind.INDENTED):
-            yield from _code(first, lines, warned or led, comments=False)
+            yield from _code(first, lines, warned or led)
             continue
         if block.kind is Kind.RULE:
             continue
@@ -93,18 +94,16 @@ def _prose(first: int, lines: list[str], warned: bool) -> Iterator[Unit]:
         yield _joined(first, lines, "prose", warned)
 
 
-def _code(first: int, lines: list[str], warned: bool, comments: bool = True) -> Iterator[Unit]:
+def _code(first: int, lines: list[str], warned: bool) -> Iterator[Unit]:
     """Commands with their continuation lines, up to `UNIT_LINES`; a comment by itself."""
     index = 0
     while index < len(lines):
         start, depth = index, 0
-        if comments is False or not _COMMENT.match(lines[index]):
-            place = "comment" if _COMMENT.match(lines[index]) else "code"
-        else:
-            place = "comment"
+        place = "comment" if _COMMENT.match(lines[index]) else "code"
         while True:
             line = lines[index]
-            depth += sum(map(line.count, "([")) - sum(map(line.count, ")]"))
+            if _MAY_GO_ON.search(line):
+                depth += sum(map(line.count, "([")) - sum(map(line.count, ")]"))
             index += 1
             more = place == "code" and (depth > 0 or _GOES_ON.search(line[-80:]))
             if not more or index >= len(lines) or index - start >= UNIT_LINES:
