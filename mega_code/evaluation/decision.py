@@ -3,8 +3,11 @@
 Publish where, on held-out cases, the pass rate is higher (one-sided p <= 0.025), or where it is not more than five
 points lower (one-sided 95 % bound) and the total of tokens is at least 20 % lower (p <= 0.025). The second p-value is
 of the paired differences in tokens, unscaled, so that test and total ask the same question. One run that went astray
-cannot make a saving: its difference alone is above zero under half of the sign flips, so the other cases must show a
-saving of their own. Nor can it hide in an average of ratios.
+cannot make a saving by itself: its difference is above zero under half of the sign flips only, so the other cases must
+show a saving too (at p <= 0.05). It can still make that saving look larger than it is.
+
+What the bound cannot see: where no case came out differently it is zero, although a loss in one of twenty cases stays
+unseen by sixteen in four jobs of ten. The reason then says that no case differed, and not that no loss is possible.
 """
 
 from __future__ import annotations

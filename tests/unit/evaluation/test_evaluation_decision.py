@@ -48,6 +48,17 @@ def test_a_lift_that_noise_gives_as_well_is_inconclusive_and_names_the_cases_it_
     )
 
 
+def test_the_cases_that_were_not_enough_are_not_said_to_be_enough() -> None:
+    found = lifted([0.5] * 5 + [0.0])
+    assert (found.kind, found.p_value, found.cases_needed) == ("inconclusive", 2**-5, 7)
+
+
+def test_a_lift_of_rounding_errors_is_nothing() -> None:
+    for lifts in ([0.1, -0.3, 0.2] * 4, [-0.1, 0.3, -0.2] * 4):
+        found = lifted(lifts)
+        assert (str(found.lift), found.kind) == ("0.0", "no better")
+
+
 def test_nothing_changed_is_no_better_and_no_number_of_cases_is_promised() -> None:
     found = lifted([0.25, -0.25] * 8)
     assert (found.publish, found.kind, found.cases_needed) == (False, "no better", None)
@@ -181,6 +192,14 @@ def test_a_model_that_the_candidate_may_be_worse_on_does_not_forbid_it() -> None
     good = (arm([0.25] * 8), arm([1.0] * 8))
     unclear = (arm([0.5] * 8), arm([0.25, 0.75, 0.25, 0.5, 0.5, 0.75, 0.25, 0.5]))
     assert decide_for_models({"large": good, "small": unclear}).publish
+
+
+def test_a_small_but_sure_loss_forbids_a_saving_on_several_models_and_not_on_one() -> None:
+    cheaper = (arm([0.5] * 8), arm([0.46] * 8, tokens=500))
+    assert decide_for_models({"only": cheaper}).kind == "cheaper"
+    assert decide_for_models({"large": cheaper, "small": cheaper}).reason.startswith(
+        "Worse on large (by 4.0 points) and small (by 4.0 points), which "
+    )
 
 
 def test_the_figures_compare_with_no_skill_in_the_headline_and_with_the_original_in_the_interval() -> None:

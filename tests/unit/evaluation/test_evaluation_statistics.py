@@ -144,6 +144,14 @@ def test_sampled_flips_give_the_same_every_time_and_never_a_p_value_of_zero(case
     assert (once[0] <= 0.025) == (once[1][0] > 0)
 
 
+def test_sampled_limits_are_no_surer_than_the_test() -> None:
+    flips = SignFlips([1.0] * (EXACT_CASES + 1))
+    p_value = flips.p_value()
+    assert p_value > 2**-16  # some samples flip nothing, and set no limit
+    assert flips.lower_bound(1 - p_value * 0.99) == -math.inf
+    assert flips.lower_bound(1 - p_value * 1.01) == 1
+
+
 def test_the_p_value_is_that_of_scipy() -> None:
     stats = pytest.importorskip("scipy.stats")
     random = Random(11)
