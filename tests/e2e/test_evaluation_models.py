@@ -89,9 +89,7 @@ def test_one_request_is_one_answer_whatever_it_is(
 
 
 @pytest.mark.parametrize(("status", "transient"), [(429, True), (500, True), (529, True), (401, False)])
-def test_trouble_is_told_after_one_attempt(
-    claude: Model, server: ModelServer, status: int, transient: bool
-) -> None:
+def test_trouble_is_told_after_one_attempt(claude: Model, server: ModelServer, status: int, transient: bool) -> None:
     server.answer = lambda *_: Reply(status=status)
     with pytest.raises(ModelError) as caught:
         claude.complete(ASK)

@@ -125,7 +125,9 @@ def test_no_more_calls_are_in_flight_than_allowed(make: Make, server: ModelServe
 def test_trouble_is_waited_out_with_growing_pauses_and_every_attempt_counts(
     make: Make, server: ModelServer, store: Store
 ) -> None:
-    answers = iter([Reply(status=500), Reply(status=429, headers={"Retry-After": "40"}), Reply(drop=True), "fine"])
+    answers: Iterator[Answer] = iter(
+        [Reply(status=500), Reply(status=429, headers={"Retry-After": "40"}), Reply(drop=True), "fine"]
+    )
     server.answer = lambda *_: next(answers)
     calls = make()
     clock = calls.clock
@@ -237,9 +239,7 @@ def test_a_cancelled_job_begins_nothing_and_keeps_what_still_comes(
     assert make().complete(ask(0)).text == "late, but here"
 
 
-def test_an_error_of_our_own_is_not_taken_for_trouble_of_the_model(
-    make: Make, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_an_error_of_our_own_is_not_taken_for_trouble_of_the_model(make: Make, monkeypatch: pytest.MonkeyPatch) -> None:
     calls = make()
     monkeypatch.setattr(calls.model, "complete", lambda request: 1 / 0)
     with pytest.raises(ZeroDivisionError):
@@ -275,9 +275,7 @@ def start(server: ModelServer, path: Path, job: str, concurrency: int, numbers: 
 
 
 @pytest.mark.parametrize("kill_at", [1, 2, 5])
-def test_a_killed_job_resumes_and_pays_for_one_call_more_at_most(
-    server: ModelServer, path: Path, kill_at: int
-) -> None:
+def test_a_killed_job_resumes_and_pays_for_one_call_more_at_most(server: ModelServer, path: Path, kill_at: int) -> None:
     reached, go_on = threading.Event(), threading.Event()
 
     def answer(role: str, system: str, prompt: str) -> str:
@@ -308,6 +306,8 @@ def test_two_processes_share_a_store_that_neither_has_made_before(server: ModelS
     assert [err for _, err in outs] == ["", ""] and outs[0][0] == outs[1][0]
     store = Store(path)
     one, two = store.usage("job-1"), store.usage("job-2")
-    assert one.calls + two.calls == server.count() and one.calls + one.cached_calls >= 30 <= two.calls + two.cached_calls
+    assert (
+        one.calls + two.calls == server.count() and one.calls + one.cached_calls >= 30 <= two.calls + two.cached_calls
+    )
     third, err = start(server, path, "job-3", 4, range(30)).communicate(timeout=60)
     assert (third, err) == outs[0] and store.usage("job-3") == Usage(0, 30, 0, 0, 0.0)
