@@ -8,6 +8,7 @@ from __future__ import annotations
 import json
 import os
 import re
+import shutil
 import tempfile
 from collections.abc import Mapping
 from pathlib import Path
@@ -54,13 +55,15 @@ class Agent:
 
     def complete(self, request: Request) -> Completion:
         command = find(self.program)
-        with tempfile.TemporaryDirectory(prefix="mega-code-model-") as folder:
-            room = Path(folder)
+        room = Path(tempfile.mkdtemp(prefix="mega-code-model-"))
+        try:
             (room / "work").mkdir()
             (room / "tmp").mkdir()
             own = {"MEGA_CODE_ROLE": request.role, "TMPDIR": str(room / "tmp")}
             env = {**environment(), **own, **self._variables(request)}
             return self._ask(command, request, room, env)
+        finally:
+            shutil.rmtree(room, ignore_errors=True)
 
     def _wrapping(self) -> str:
         """Identifies what is put around a request."""
@@ -120,6 +123,8 @@ class Claude(Agent):
             path.write_bytes(request.system.encode("utf-8", "replace"))
             system = ["--system-prompt-file", str(path)]
         bare = ["--bare"] if _bare(env) else []
+        if bare:  # no login is kept in the person's own folder, so it is left alone
+            env["CLAUDE_CONFIG_DIR"] = str(room / "config")
         return [*system, *bare, "--tools", "", "--setting-sources", "", "--disable-slash-commands"]
 
     def _ask(self, command: str, request: Request, room: Path, env: dict[str, str]) -> Completion:
@@ -165,8 +170,7 @@ class Stream:
         kind = event.get("type") if isinstance(event, dict) else None
         if kind == "result":
             self.result = event
-            return True
-        if kind == "assistant":
+        elif kind == "assistant":
             self._blocks(event)
         elif kind == "stream_event" and isinstance(event.get("event"), dict):
             return self._partial(event["event"])
@@ -290,7 +294,7 @@ class Turn:
         elif kind == "turn.failed":
             self.failure = str((event.get("error") or {}).get("message") or "no reason")
             self.over = True
-        return self.over
+        return False
 
     def outcome(self) -> Optional[str]:
         """As in a completion; None for a failure."""
