@@ -149,7 +149,6 @@ class Calls:
         question.attempts += 1
         question.first_sent = question.first_sent or self.clock()
         course.flying[future] = _Sent(question, ticket, held)
-        future.add_done_callback(lambda _: self._slots.release())
         return True
 
     def _await(self, course: _Course) -> None:
@@ -165,6 +164,7 @@ class Calls:
     def _collect(self, course: _Course) -> None:
         for future in [future for future in course.flying if future.done()]:
             sent = course.flying.pop(future)
+            self._slots.release()
             try:
                 course.answers[sent.question.key] = self._land(sent, future)
             except ModelError as error:
@@ -212,6 +212,7 @@ class Calls:
         """Keep what lands within a moment, and end the rest."""
         late = wait(course.flying, GRACE_S).not_done
         for future, sent in course.flying.items():
+            future.add_done_callback(lambda _: self._slots.release())
             if future in late:
                 self.budget.forfeit(sent.held)
                 continue

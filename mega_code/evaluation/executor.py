@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import concurrent.futures
 import threading
 from collections.abc import Mapping
 from concurrent.futures import Executor, Future
@@ -11,7 +12,7 @@ from urllib.parse import urlsplit
 from mega_code.errors import MegaCodeError
 from mega_code.evaluation.models.base import ModelError
 
-CONNECT_S = 10
+CONNECT_S = 8
 T = TypeVar("T")
 
 
@@ -106,9 +107,11 @@ def _cluster(address: str) -> Cluster:
         raise MegaCodeError(
             "invalid_arguments", "MEGA_CODE_EXECUTOR needs the cluster extra: pip install 'mega-code[cluster]'."
         ) from None
+    # In a thread of its own, since the client waits for ever for a peer that accepts and says nothing.
+    connecting = Threads().submit(Client, f"tcp://{parts.netloc}", timeout=CONNECT_S, set_as_default=False)
     try:
-        return Cluster(Client(f"tcp://{parts.netloc}", timeout=CONNECT_S, set_as_default=False))
-    except (OSError, TimeoutError) as error:
+        return Cluster(connecting.result(CONNECT_S + 1))
+    except (OSError, TimeoutError, concurrent.futures.TimeoutError) as error:
         raise MegaCodeError(
             "network_failure", f"The cluster at {parts.netloc} does not answer ({type(error).__name__})."
         ) from None

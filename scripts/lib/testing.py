@@ -18,11 +18,12 @@ XDIST = "pytest<9.2"  # with 9.2 and pytest-xdist 3.8 the groups of --dist loadg
 def requirements(kind: str) -> list[str]:
     config = configparser.ConfigParser()
     config.read("setup.cfg", "utf-8")
-    lines = f"{config['options']['install_requires']}\n{config['options.extras_require']['dev']}".splitlines()
+    extras = config["options.extras_require"]
+    lines = f"{config['options']['install_requires']}\n{extras['dev']}".splitlines()
     wanted = sorted({line.strip() for line in lines if line.strip()})
     if kind == "base":
         return [*(line for line in wanted if re.split(r"[<>=!~;\[ ]", line)[0] not in TOOLS), XDIST]
-    return [*wanted, XDIST, 'skills-ref; python_version >= "3.11"']
+    return [*wanted, *extras["cluster"].split(), XDIST, 'skills-ref; python_version >= "3.11"']
 
 
 def counts(paths: list[str]) -> str:

@@ -193,7 +193,7 @@ def test_closing_a_model_kills_what_it_runs_and_nothing_is_started_after_it(inst
     codex.close()
     thread.join(20)
     assert not thread.is_alive() and gone(int(child.read_text()))
-    assert errors == ["codex ended with status -9: it said nothing"]
+    assert errors == ["The model is closed."]
     with pytest.raises(ModelError, match="closed"):
         codex.complete(ASK)
 

@@ -125,7 +125,9 @@ def test_no_more_calls_are_in_flight_than_allowed(make: Make, server: ModelServe
 def test_trouble_is_waited_out_with_growing_pauses_and_every_attempt_counts(
     make: Make, server: ModelServer, store: Store
 ) -> None:
-    answers = iter([Reply(status=500), Reply(status=429, headers={"Retry-After": "40"}), Reply(drop=True), "fine"])
+    answers: Iterator[Answer] = iter(
+        [Reply(status=500), Reply(status=429, headers={"Retry-After": "40"}), Reply(drop=True), "fine"]
+    )
     server.answer = lambda *_: next(answers)
     calls = make()
     clock = calls.clock

@@ -1,12 +1,20 @@
-"""The language models that `MEGA_CODE_MODEL` can name."""
+"""The language models that `MEGA_CODE_MODEL` can name.
+
+| variable | default | meaning |
+|---|---|---|
+| `MEGA_CODE_MODEL_URL` | | base URL of the endpoint of `openai:MODEL`; `/chat/completions` lies under it |
+| `MEGA_CODE_MODEL_KEY` | none | its key; on a cluster it stands in the environment of every worker |
+| `MEGA_CODE_MODEL_TIMEOUT_S` | 300 | seconds for one answer |
+"""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 
 from mega_code.errors import MegaCodeError
-from mega_code.evaluation.models.agents import Claude, Codex
 from mega_code.evaluation.models.base import ROLES, Completion, Model, ModelError, Request
+from mega_code.evaluation.models.claude import Claude
+from mega_code.evaluation.models.codex import Codex
 from mega_code.evaluation.models.openai import OpenAI
 
 __all__ = ["ROLES", "Completion", "Model", "ModelError", "Request", "choose"]

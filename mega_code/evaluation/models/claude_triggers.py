@@ -11,8 +11,8 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Optional
 
-from mega_code.evaluation.models.agents import Claude, Stream
 from mega_code.evaluation.models.base import Model, Request
+from mega_code.evaluation.models.claude import Claude, Stream
 from mega_code.files import read_json, write_json
 from mega_code.paths import check_skill_name
 

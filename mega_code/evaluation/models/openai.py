@@ -130,12 +130,13 @@ class OpenAI:
         import requests
         from requests.adapters import HTTPAdapter
 
+        authorities = os.environ.get("SSL_CERT_FILE", "")
         with self._lock:
             if self._session is None:
                 session = requests.Session()
                 # Proxies and certificates of the environment count, but for this machine itself.
                 session.trust_env = not is_loopback(urlsplit(self.url).hostname or "")
-                session.verify = os.environ.get("SSL_CERT_FILE") or True
+                session.verify = authorities if os.path.exists(authorities) else True
                 session.mount("http://", HTTPAdapter(pool_maxsize=64))
                 session.mount("https://", HTTPAdapter(pool_maxsize=64))
                 self._session = session

@@ -20,17 +20,17 @@ MIB = 1024 * 1024
 OUTPUT_BYTES = 64 * MIB
 CHUNK = 64 * 1024
 SAID = 300
-EXIT_S = 5.0
+EXIT_S = 2.0
+TURN_S = 0.5
 SECRETS = ("KEY", "TOKEN", "SECRET", "PASSWORD")
 
 TakeLine = Callable[[bytes], bool]
 
 
 class Ended(NamedTuple):
-    """How a program ended; `stopped` where enough was known before its end. `said` is the end of its stderr."""
+    """How a program ended; `said` is the end of its stderr."""
 
     status: int
-    stopped: bool
     said: str
 
 
@@ -46,17 +46,17 @@ class Programs:
         return Programs, ()
 
     def close(self) -> None:
-        """Kill what runs, with all that it has started; nothing is started from then on."""
+        """End what runs, with all that it has started; nothing is started from then on."""
         with self._lock:
             self._closed = True
             for process in self._running:
-                _kill(process)
+                _signal(process, signal.SIGTERM)
 
     def run(
         self, command: Sequence[str], room: Path, given: str, env: Mapping[str, str], timeout_s: float, line: TakeLine
     ) -> Ended:
         """Run `command` in the folder `room/work` with `given` on stdin; every line of stdout goes to `line`, which
-        says whether enough is known.
+        says whether the program must not go on.
 
         Raises ModelError where it cannot be started, takes too long or says too much.
         """
@@ -65,15 +65,16 @@ class Programs:
         with open(stdin, "rb") as source, open(stderr, "wb") as errors:
             process = self._start(command, cwd=work, env=dict(env), stdin=source, stderr=errors)
         try:
-            stopped = _read(process, time.monotonic() + timeout_s, line)
+            if self._read(process, time.monotonic() + timeout_s, line):
+                _signal(process, signal.SIGKILL)
         finally:
             self._end(process)
-        return Ended(process.returncode, stopped, without_secrets(_tail(stderr), env))
+        self._check_open()
+        return Ended(process.returncode, without_secrets(_tail(stderr), env))
 
     def _start(self, command: Sequence[str], **options: object) -> subprocess.Popen[bytes]:
         with self._lock:
-            if self._closed:
-                raise ModelError("The model is closed.")
+            self._check_open()
             try:
                 process = subprocess.Popen(command, stdout=subprocess.PIPE, start_new_session=True, **options)  # type: ignore[call-overload]
             except OSError as error:
@@ -81,10 +82,40 @@ class Programs:
             self._running.add(process)
             return process  # type: ignore[no-any-return]
 
+    def _check_open(self) -> None:
+        if self._closed:
+            raise ModelError("The model is closed.")
+
+    def _read(self, process: subprocess.Popen[bytes], until: float, line: TakeLine) -> bool:
+        """Hand on lines until `line` says stop (True) or the output ends (False)."""
+        assert process.stdout is not None
+        taken, rest = 0, b""
+        with selectors.DefaultSelector() as selector:
+            selector.register(process.stdout, selectors.EVENT_READ)
+            while True:
+                self._check_open()
+                if time.monotonic() > until:
+                    raise ModelError("The model did not answer in time.", transient=True, charged=True)
+                if not selector.select(TURN_S):
+                    continue
+                chunk = os.read(process.stdout.fileno(), CHUNK)
+                if not chunk:
+                    process.stdout.close()
+                    return bool(rest) and line(rest)
+                taken += len(chunk)
+                if taken > OUTPUT_BYTES:
+                    raise ModelError(f"The model's program printed over {OUTPUT_BYTES // MIB} MiB.", charged=True)
+                *lines, rest = (rest + chunk).split(b"\n")
+                if any(line(text) for text in lines):
+                    return True
+
     def _end(self, process: subprocess.Popen[bytes]) -> None:
+        """Let the process end in order, for it may be writing its own files; then end it and what it has started."""
+        if process.stdout and not process.stdout.closed:
+            _signal(process, signal.SIGTERM)
         with contextlib.suppress(subprocess.TimeoutExpired):
-            process.wait(0 if process.stdout and not process.stdout.closed else EXIT_S)
-        _kill(process)
+            process.wait(EXIT_S)
+        _signal(process, signal.SIGKILL)
         process.wait()
         with self._lock:
             self._running.discard(process)
@@ -108,34 +139,10 @@ def without_secrets(text: str, env: Mapping[str, str]) -> str:
     return " ".join(text.split())[-SAID:]
 
 
-def _read(process: subprocess.Popen[bytes], until: float, line: TakeLine) -> bool:
-    """Hand on lines until `line` has enough (True) or the output ends (False)."""
-    assert process.stdout is not None
-    taken, rest = 0, b""
-    with selectors.DefaultSelector() as selector:
-        selector.register(process.stdout, selectors.EVENT_READ)
-        while True:
-            left = until - time.monotonic()
-            if left <= 0 or not selector.select(left):
-                raise ModelError("The model did not answer in time.", transient=True, charged=True)
-            chunk = os.read(process.stdout.fileno(), CHUNK)
-            if not chunk:
-                process.stdout.close()
-                if rest:
-                    line(rest)
-                return False
-            taken += len(chunk)
-            if taken > OUTPUT_BYTES:
-                raise ModelError(f"The model's program printed over {OUTPUT_BYTES // MIB} MiB.", charged=True)
-            *lines, rest = (rest + chunk).split(b"\n")
-            if any(line(text) for text in lines):
-                return True
-
-
-def _kill(process: subprocess.Popen[bytes]) -> None:
-    """End the process and all that it has started and that has stayed in its group."""
+def _signal(process: subprocess.Popen[bytes], number: int) -> None:
+    """Tell the process and all that it has started and that has stayed in its group."""
     with contextlib.suppress(OSError):
-        os.killpg(process.pid, signal.SIGKILL)
+        os.killpg(process.pid, number)
 
 
 def _tail(path: Path) -> str:
