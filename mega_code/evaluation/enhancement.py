@@ -9,7 +9,6 @@ import time
 from collections.abc import Mapping, Sequence
 from concurrent.futures import Executor
 from contextlib import ExitStack, closing
-from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 from typing import Optional
@@ -19,25 +18,23 @@ from mega_code.evaluation import (
     account,
     arms,
     cases,
-    decision,
     generate,
     invariants,
     plan,
     proposals,
-    statistics,
     triggers,
 )
 from mega_code.evaluation.arms import BASELINE, CANDIDATE, ORIGINAL, Measured, Models
 from mega_code.evaluation.budget import Budget, BudgetSpent, Limits
 from mega_code.evaluation.calls import Calls
-from mega_code.evaluation.cases import CaseError
 from mega_code.evaluation.executor import executor
 from mega_code.evaluation.folder import Skill
-from mega_code.evaluation.intake import Stop, admit
+from mega_code.evaluation.intake import Stop
+from mega_code.evaluation.material import FEWEST_CASES, SEED, Material, gather
 from mega_code.evaluation.models import choose, claude_triggers
 from mega_code.evaluation.models.base import Model, ModelError, Request
 from mega_code.evaluation.optimize import Found, Search, check_installed, search
-from mega_code.evaluation.outcome import JSON, Outcome, Progress, blocked, rejected, unchanged, violated
+from mega_code.evaluation.outcome import JSON, Outcome, Progress, blocked, unchanged, violated
 from mega_code.evaluation.plan import Plan, Sizes, TooSmall
 from mega_code.evaluation.proposals import Candidate
 from mega_code.evaluation.room import MODEL, Room
@@ -46,24 +43,7 @@ from mega_code.evaluation.store import Store
 from mega_code.evaluation.triggers import Loader
 from mega_code.skill import SKILL_MD, check_enhanced
 
-SEED = 0
 WORSE_DESCRIPTION = "The new description was answered worse on the held-out queries; the original's stays."
-NO_CASES = cases.Split((), ())
-NO_TRIGGERS = triggers.Split((), ())
-FEWEST_CASES = 2 * statistics.FEWEST_CASES
-
-
-@dataclass
-class Material:
-    """What a job works on; the halves are empty until cases are there."""
-
-    skill: Skill
-    name: str
-    own_cases: Optional[list[cases.Case]]
-    own_triggers: Optional[list[triggers.Trigger]]
-    notes: list[str]
-    cases: cases.Split = NO_CASES
-    triggers: triggers.Split = NO_TRIGGERS
 
 
 def enhance(skill_dir: Path, skill_id: str, progress: Progress, now: datetime, room: Room) -> Outcome:
@@ -76,7 +56,7 @@ def enhance(skill_dir: Path, skill_id: str, progress: Progress, now: datetime, r
     progress.phase("intake")
     with closing(Store(room.store)) as store:
         try:
-            material = _intake(skill_dir, skill_id)
+            material = gather(skill_dir, skill_id)
             outcome = _Trial(material, limits, models, store, progress, room).run(now)
         except Stop as stop:
             outcome = stop.outcome
@@ -92,28 +72,6 @@ def check(env: Mapping[str, str]) -> tuple[Limits, list[Model]]:
     """The limits and models that the settings name. Raises MegaCodeError, before anything is spent."""
     check_installed()
     return Limits.from_env(env), choose(env.get(MODEL, ""), env)
-
-
-def _intake(skill_dir: Path, skill_id: str) -> Material:
-    """The skill and the cases that it brings. Raises Stop where it may not be worked on."""
-    skill = admit(skill_dir, skill_id)
-    problems: list[str] = []
-    own_cases = own_triggers = None
-    try:
-        own_cases = (
-            cases.read((skill_dir / cases.PATH).read_bytes(), skill.files) if cases.PATH in skill.files else None
-        )
-    except CaseError as error:
-        problems += error.problems
-    try:
-        own = triggers.PATH in skill.files
-        own_triggers = triggers.read((skill_dir / triggers.PATH).read_bytes()) if own else None
-    except CaseError as error:
-        problems += error.problems
-    if problems:
-        raise Stop(rejected(problems))
-    named = [f"Case {case.id} names files; a model gets its prompt alone." for case in own_cases or () if case.files]
-    return Material(skill, str(skill.frontmatter.get("name", skill_id)).strip(), own_cases, own_triggers, named)
 
 
 class _Trial:
@@ -135,10 +93,7 @@ class _Trial:
     def run(self, now: datetime) -> Outcome:
         """Every phase after intake."""
         self._enter("evaluation_setup")
-        self.material.triggers = triggers.split(self.material.own_triggers or (), SEED)
-        if self.material.own_cases is not None:
-            self._split(self.material.own_cases)
-        size = self._sizes()
+        size = self.material.sizes(len(self.models), self.limits.output_tokens)
         try:
             planned = plan.plan(size, self.limits.calls)
         except TooSmall as error:
@@ -280,28 +235,6 @@ class _Trial:
             iteration=self.progress.iteration,
         )
 
-    def _sizes(self) -> Sizes:
-        material = self.material
-        own = material.own_triggers is not None
-        half = generate.TRIGGERS // 2
-        queries = (len(material.triggers.train), len(material.triggers.held_out)) if own else (half, half)
-        others = {
-            "models": len(self.models),
-            "skill_bytes": len(material.skill.text.encode("utf-8", "replace")),
-            "output_tokens": self.limits.output_tokens,
-        }
-        if material.own_cases is None:
-            return plan.unknown(queries, own, **others)
-        return plan.sizes(material.cases.train, material.cases.held_out, queries, own, **others)
-
-    def _split(self, found: Sequence[cases.Case]) -> None:
-        """The halves. Raises Stop where too few cases are held out to settle anything."""
-        self.material.cases = cases.split(found, SEED)
-        few = decision.too_few(len(self.material.cases.held_out))
-        if few:
-            advice = f"Write at least {FEWEST_CASES} cases in {cases.PATH}, or leave it out and have them generated."
-            raise Stop(unchanged(f"Inconclusive, and nothing was spent on it: {few} {advice}", {}, []))
-
     def _generate(self, model: Calls) -> None:
         """Cases and queries for a skill that brings none. Raises Stop where no model writes enough of them."""
         material = self.material
@@ -321,7 +254,7 @@ class _Trial:
                         f" {FEWEST_CASES} settle nothing. Write them in {cases.PATH}, or use another model."
                     )
                 )
-            self._split(made.items)
+            material.halve(made.items)
 
     def _enter(self, phase: str) -> None:
         self.phase = phase

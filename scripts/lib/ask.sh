@@ -35,6 +35,14 @@ pick_skill() { # <project>; the only skill there is, or the one that is chosen
   printf '%s\n' "${names[0]%% *}"
 }
 
+preview_skill() { # <skill or folder> <project>; what enhancing it would cost at most
+  if [[ "$1" == */* || -f "$1/SKILL.md" ]]; then
+    run_python mega_code.evaluation.preview --skill-dir "$(absolute "$1")"
+  else
+    "$MEGA_DIR/scripts/skills.sh" resolve "$1" --project-dir "$2" | run_python mega_code.evaluation.preview
+  fi
+}
+
 pick_scope() { # <skill> <scope that was asked for, or ''>; project, global, or nothing for no
   local answer
   while :; do

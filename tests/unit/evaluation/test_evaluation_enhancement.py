@@ -54,7 +54,8 @@ def test_a_better_skill_is_published_with_figures_that_equal_what_was_asked(enha
         f" does as well with probability 0.0040. Tokens rise by {-int(roi['vs_original']['token_savings'][:-1])} %"
         " (p = 1.0000)."
     )
-    usage = outcome.usage_snapshot
+    usage, plan = outcome.usage_snapshot, outcome.evaluation["plan"]
+    assert usage["calls"] <= plan["calls"] and usage["input_tokens"] + usage["output_tokens"] <= plan["tokens"]
     assert usage["calls"] == server.count() and usage["cached_calls"] == 0
     assert usage["input_tokens"] == sum(len(f"{one.system or ''} {one.prompt}".split()) for one in server.requests)
     assert steps.phases == ["intake", "evaluation_setup", "iterating", "publishing"]

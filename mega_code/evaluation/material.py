@@ -1,0 +1,83 @@
+"""What a job with models works on: the skill, its cases and its queries, each in two halves."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Optional
+
+from mega_code.evaluation import cases, decision, generate, plan, statistics, triggers
+from mega_code.evaluation.cases import Case, CaseError
+from mega_code.evaluation.folder import Skill
+from mega_code.evaluation.intake import Stop, admit
+from mega_code.evaluation.outcome import rejected, unchanged
+from mega_code.evaluation.plan import Sizes
+from mega_code.evaluation.triggers import Trigger
+
+SEED = 0
+FEWEST_CASES = 2 * statistics.FEWEST_CASES
+NO_CASES = cases.Split((), ())
+
+
+@dataclass
+class Material:
+    """The halves of the cases are empty until there are any; `own_cases` and `own_triggers` None where none came along."""
+
+    skill: Skill
+    name: str
+    own_cases: Optional[list[Case]]
+    own_triggers: Optional[list[Trigger]]
+    notes: list[str]
+    triggers: triggers.Split
+    cases: cases.Split = NO_CASES
+
+    def halve(self, found: Sequence[Case]) -> None:
+        """Split the cases. Raises Stop where too few are held out to settle anything."""
+        self.cases = cases.split(found, SEED)
+        few = decision.too_few(len(self.cases.held_out))
+        if few:
+            advice = f"Write at least {FEWEST_CASES} cases in {cases.PATH}, or leave it out and have them generated."
+            raise Stop(unchanged(f"Inconclusive, and nothing was spent on it: {few} {advice}", {}, []))
+
+    def sizes(self, models: int, output_tokens: int) -> Sizes:
+        """What a plan is made from; the most there can be, where cases or queries are still to be generated."""
+        own = self.own_triggers is not None
+        half = generate.TRIGGERS // 2
+        queries = (len(self.triggers.train), len(self.triggers.held_out)) if own else (half, half)
+        others = {
+            "models": models,
+            "skill_bytes": len(self.skill.text.encode("utf-8", "replace")),
+            "output_tokens": output_tokens,
+        }
+        if self.own_cases is None:
+            return plan.unknown(queries, own, **others)
+        return plan.sizes(self.cases.train, self.cases.held_out, queries, own, **others)
+
+
+def gather(skill_dir: Path, skill_id: str) -> Material:
+    """The skill in `skill_dir` with the cases and queries that it brings, in halves.
+
+    Raises Stop where it may not be worked on, or could settle nothing; OSError where the folder cannot be read.
+    """
+    skill = admit(skill_dir, skill_id)
+    problems: list[str] = []
+    own_cases = own_triggers = None
+    try:
+        if cases.PATH in skill.files:
+            own_cases = cases.read((skill_dir / cases.PATH).read_bytes(), skill.files)
+    except CaseError as error:
+        problems += error.problems
+    try:
+        if triggers.PATH in skill.files:
+            own_triggers = triggers.read((skill_dir / triggers.PATH).read_bytes())
+    except CaseError as error:
+        problems += error.problems
+    if problems:
+        raise Stop(rejected(problems))
+    notes = [f"Case {case.id} names files; a model gets its prompt alone." for case in own_cases or () if case.files]
+    name = str(skill.frontmatter.get("name", skill_id)).strip()
+    material = Material(skill, name, own_cases, own_triggers, notes, triggers.split(own_triggers or (), SEED))
+    if own_cases is not None:
+        material.halve(own_cases)
+    return material

@@ -1,0 +1,86 @@
+"""What an enhancement would cost at most, said before anything is spent.
+
+    python -m mega_code.evaluation.preview --skill-dir DIR      (without it: a line of `resolve-skill` on stdin)
+
+Exit: 0 said, 4 bad settings or no such skill.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import sys
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+from mega_code.errors import BAD_INPUT, MegaCodeError
+from mega_code.evaluation import enhancement, plan
+from mega_code.evaluation.budget import Limits
+from mega_code.evaluation.intake import Stop
+from mega_code.evaluation.material import gather
+from mega_code.evaluation.plan import TooSmall
+from mega_code.evaluation.room import is_static
+from mega_code.settings import with_env_file
+from mega_code.skill import SKILL_MD
+
+
+def preview(skill_dir: Path, env: Mapping[str, str]) -> list[str]:
+    """The lines that say it, for the skill in `skill_dir` and the settings `env`.
+
+    Raises MegaCodeError for settings that cannot be used, OSError where the folder cannot be read.
+    """
+    if is_static(env):
+        return ["Model: static, which is no language model: 0 calls, 0 tokens."]
+    limits, models = enhancement.check(env)
+    said = [f"Model{'s' if len(models) > 1 else ''}: {', '.join(model.name for model in models)}."]
+    try:
+        material = gather(skill_dir, skill_dir.name)
+        planned = plan.plan(material.sizes(len(models), limits.output_tokens), limits.calls)
+    except Stop as stop:
+        return [*said, f"The job would end {stop.outcome.status} without a call: {stop.outcome.reason}"]
+    except TooSmall as error:
+        return [*said, f"The job would end enhancement_blocked without a call: {error}."]
+    split = material.cases
+    held = len(split.held_out)
+    counted = (
+        f"{held + len(split.train)} cases of its own, {held} of them held out" if held else "cases to be generated"
+    )
+    return [
+        *said,
+        f"It works on {counted}, {planned.repeats} repeats each, with up to {planned.iterations} iterations.",
+        f"At most {planned.calls:,} calls and {planned.tokens:,} tokens, if no call fails and is sent again;"
+        f" with those, never more than {limits.calls:,} calls{_further(limits)}.",
+    ]
+
+
+def _further(limits: Limits) -> str:
+    """The limits that a person has set beside the calls."""
+    tokens = f" or {limits.tokens:,} tokens" if limits.tokens is not None else ""
+    return tokens + (f" or {limits.cost_usd:g} USD" if limits.cost_usd is not None else "")
+
+
+def main(argv: Sequence[str]) -> int:
+    """Print the preview; its exit status."""
+    parser = argparse.ArgumentParser(description="Say what an enhancement would cost at most.")
+    parser.add_argument(
+        "--skill-dir", metavar="DIR", help="the skill folder (default: what resolve-skill says on stdin)"
+    )
+    given = parser.parse_args(argv).skill_dir
+    try:
+        found = {"path": os.path.join(given, SKILL_MD)} if given else json.loads(sys.stdin.read())
+        if "error" in found:
+            return BAD_INPUT  # resolve-skill has said it
+        folder = Path(found["path"]).parent
+        print("\n".join(preview(folder, with_env_file(os.environ))))
+    except MegaCodeError as error:
+        print(f"preview: {error.message} [{error.code}]", file=sys.stderr)
+        return error.exit_status
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        print(f"preview: the skill cannot be read: {error}.", file=sys.stderr)
+        return BAD_INPUT
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

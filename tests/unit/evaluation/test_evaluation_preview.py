@@ -1,0 +1,66 @@
+"""What an enhancement would cost, said before anything is spent."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from mega_code.errors import MegaCodeError
+from mega_code.evaluation.preview import preview
+from support.evaluation import evals, triggers, write_skill
+from support.room import Room
+
+pytest.importorskip("gepa")
+MODEL = {"MEGA_CODE_MODEL": "openai:small", "MEGA_CODE_MODEL_URL": "http://127.0.0.1:1/v1"}
+
+
+def test_a_static_job_costs_nothing(tmp_path: Path) -> None:
+    assert preview(write_skill(tmp_path / "demo"), {}) == [
+        "Model: static, which is no language model: 0 calls, 0 tokens."
+    ]
+
+
+def test_the_most_that_a_job_can_cost_is_said_with_its_limits(tmp_path: Path) -> None:
+    skill = write_skill(tmp_path / "demo", cases=evals(32), queries=triggers(8))
+    assert preview(skill, {**MODEL, "MEGA_CODE_MAX_TOKENS": "900000"}) == [
+        "Model: small.",
+        "It works on 32 cases of its own, 16 of them held out, 3 repeats each, with up to 10 iterations.",
+        "At most 398 calls and 13,165,044 tokens, if no call fails and is sent again; with those, never more than 400"
+        " calls or 900,000 tokens.",
+    ]
+
+
+def test_a_job_that_could_settle_nothing_is_said_before_it_begins(tmp_path: Path) -> None:
+    said = preview(write_skill(tmp_path / "demo", cases=evals(4)), MODEL)
+    assert said[1].startswith(
+        "The job would end succeeded without a call: Inconclusive, and nothing was spent on it: With 2 held-out cases"
+    )
+
+
+def test_a_budget_that_cannot_do_is_said_with_what_would(tmp_path: Path) -> None:
+    said = preview(write_skill(tmp_path / "demo", cases=evals(12)), {**MODEL, "MEGA_CODE_MAX_CALLS": "10"})
+    assert said[1] == (
+        "The job would end enhancement_blocked without a call: this job needs at least 58 calls, and"
+        " MEGA_CODE_MAX_CALLS is 10."
+    )
+
+
+def test_settings_that_cannot_work_are_said(tmp_path: Path) -> None:
+    with pytest.raises(MegaCodeError, match="MEGA_CODE_CONCURRENCY"):
+        preview(write_skill(tmp_path / "demo"), {**MODEL, "MEGA_CODE_CONCURRENCY": "none"})
+
+
+def test_the_script_previews_a_skill_by_name_or_folder_and_submits_nothing(room: Room) -> None:
+    room.env.update(MODEL)
+    skill = room.add_skill()
+    for named in ("demo-skill", skill):
+        done = room.script("enhance.sh", named, "--dry-run")
+        assert (done.returncode, done.stderr) == (0, "")
+        assert done.stdout.splitlines()[:2] == [
+            "Model: small.",
+            "It works on cases to be generated, 3 repeats each, with up to 10 iterations.",
+        ]
+    assert not (room.data / "gateway").exists()
+    done = room.script("enhance.sh", "nobody", "--dry-run")
+    assert (done.returncode, done.stdout) == (4, "") and done.stderr.startswith("There is no skill 'nobody'")
