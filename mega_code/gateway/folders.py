@@ -56,22 +56,28 @@ class Folders:
 
         `jobs` are the known ids, each with the name of its artifact folder or an empty string.
         """
+        for half_written in self.root.glob(".*.tmp"):
+            remove(half_written)
         kept = dict(jobs)
         for folder in self.jobs.iterdir():
             if folder.name not in kept:
                 remove(folder)
                 continue
             for child in folder.iterdir():
-                if child.is_dir() and child.name != kept[folder.name]:
+                if child.name not in (ARCHIVE, HISTORY, kept[folder.name]):
                     remove(child)
         for folder in (*self.prebuilt.iterdir(), *self.incoming.iterdir()):
             if folder.name not in prebuilt:
                 remove(folder)
 
 
-def remove(folder: Path) -> None:
-    """Remove a folder as far as it can be; what stays is swept at the next start."""
-    shutil.rmtree(folder, ignore_errors=True)
+def remove(path: Path) -> None:
+    """Remove a file or a folder as far as it can be; what stays is swept at the next start."""
+    if path.is_dir() and not path.is_symlink():
+        shutil.rmtree(path, ignore_errors=True)
+    else:
+        with contextlib.suppress(OSError):
+            path.unlink()
 
 
 class FolderSink:
