@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import errno
 import json
+import logging
 import re
+import sqlite3
 from typing import IO, Any, Callable, Optional
 
 import bottle  # type: ignore[import-untyped,unused-ignore]
@@ -19,6 +22,8 @@ from mega_code.gateway.longpoll import LongPoll, wait_seconds
 from mega_code.gateway.uploads import Accepted, Uploads, check_idempotency_key
 from mega_code.paths import SKILL_NAME, is_job_id
 from mega_code.settings import API_BASE
+
+log = logging.getLogger(__name__)
 
 _HOST = re.compile(r"(?:[A-Za-z0-9.-]+|\[[0-9A-Fa-f:.]+\])(?::\d{1,5})?")
 _HEX = re.compile(r"[0-9a-f]{64}")
@@ -132,12 +137,26 @@ class Api:
 def _answering_errors(call: Callable[..., Any]) -> Callable[..., Any]:
     def answer(**arguments: str) -> Any:
         try:
+            if bottle.request.path.endswith("\n"):  # bottle's patterns let one more line feed pass at the end
+                raise ApiError("not_found", "There is nothing at this path.")
             return call(**arguments)
         except ApiError as error:
-            headers = {"Content-Type": "application/json", **error.headers}
-            return bottle.HTTPResponse(error.body(), error.status, headers)
+            refusal = error
+        except (OSError, sqlite3.OperationalError) as error:
+            if not _is_full(error):
+                raise
+            log.warning("refused for want of room: %s", error)
+            refusal = ApiError("storage_full", "The gateway has no room left on its disk.")
+        headers = {"Content-Type": "application/json", **refusal.headers}
+        return bottle.HTTPResponse(refusal.body(), refusal.status, headers)
 
     return answer
+
+
+def _is_full(error: Exception) -> bool:
+    if isinstance(error, OSError):
+        return error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
+    return "full" in str(error)
 
 
 def _bare_error(response: Any) -> bytes:

@@ -151,7 +151,10 @@ class Client:
         body: dict[str, Any] = self.job(job_id).json()
         while not reached(body):
             assert time.monotonic() < deadline, body
-            body = self.job(job_id, wait=5).json()
+            answer = self.job(job_id, wait=5)
+            body = answer.json()
+            if "Preference-Applied" not in answer.headers:
+                time.sleep(0.5)  # there was no room to wait over there
         return body
 
     def until_status(self, job_id: str, *statuses: str) -> dict[str, Any]:
