@@ -26,8 +26,8 @@ from mega_code.settings import API_BASE
 log = logging.getLogger(__name__)
 
 _HOST = re.compile(r"(?:[A-Za-z0-9.-]+|\[[0-9A-Fa-f:.]+\])(?::\d{1,5})?")
-_HEX = re.compile(r"[0-9a-f]{64}")
-_EPOCH = re.compile(r"[0-9]{1,12}")
+HEX = re.compile(r"[0-9a-f]{64}")
+EPOCH = re.compile(r"[0-9]{1,12}")
 
 
 class Api:
@@ -109,7 +109,7 @@ class Api:
         """A published file, for whoever holds its signed URL."""
         query = bottle.request.query
         expires, signature = query.get("expires", ""), query.get("signature", "")
-        if not (is_job_id(job_id) and _EPOCH.fullmatch(expires) and _HEX.fullmatch(signature)):
+        if not (is_job_id(job_id) and EPOCH.fullmatch(expires) and HEX.fullmatch(signature)):
             raise ApiError("invalid_signature", "This URL was not made by this gateway.")
         self.signer.check(job_id, relpath, expires, signature, self.clock().timestamp())
         below = self.jobs.published(job_id, relpath)

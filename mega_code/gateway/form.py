@@ -17,6 +17,7 @@ from mega_code.gateway.config import KIB
 if TYPE_CHECKING:
     from _typeshed import WriteableBuffer
 
+NAMES = ("archive", "source", "skill_id", "user_id")
 PARTS = 16
 HEADER_BYTES = 4 * KIB
 FIELD_BYTES = KIB
@@ -38,15 +39,20 @@ class _Part(NamedTuple):
 
 
 def read_form(content_type: str, body: IO[bytes]) -> Form:
-    """The form in the seekable `body`. Raises ApiError `invalid_request`."""
+    """The form in the seekable `body`; fields that are not among NAMES are left out.
+
+    Raises ApiError `invalid_request`.
+    """
     fields: dict[str, str] = {}
     files: dict[str, IO[bytes]] = {}
     for part in _parts(body, _boundary(content_type)):
         name = _param(part.head, "content-disposition", "name")
         if part.head.get_content_disposition() != "form-data" or name is None:
             raise _refusal("a part has no name")
+        if name not in NAMES:
+            continue
         if name in fields or name in files:
-            raise _refusal(f"it has {name[:40]!r} twice")
+            raise _refusal(f"it has {name!r} twice")
         if _param(part.head, "content-disposition", "filename") is None:
             fields[name] = _text(name, body, part)
         else:
@@ -119,12 +125,12 @@ def _find(body: IO[bytes], wanted: bytes, start: int) -> int:
 
 def _text(name: str, body: IO[bytes], part: _Part) -> str:
     if part.end - part.start > FIELD_BYTES:
-        raise _refusal(f"{name[:40]!r} is too long")
+        raise _refusal(f"{name!r} is too long")
     body.seek(part.start)
     try:
         return body.read(part.end - part.start).decode("utf-8")
     except UnicodeDecodeError:
-        raise _refusal(f"{name[:40]!r} is not UTF-8") from None
+        raise _refusal(f"{name!r} is not UTF-8") from None
 
 
 class _Window(io.RawIOBase):

@@ -352,7 +352,7 @@ def test_a_malformed_form_is_refused_soon_and_leaves_nothing(tmp_path: Path, ali
 
 def test_a_form_is_read_whatever_the_order_and_the_headers_of_its_parts(alice: Client) -> None:
     archive = part("archive", skill_zip(), b"Content-Type: application/zip\r\nX-Other: y\r\n", filename="../../x.zip")
-    body = archive + part("unknown", b"\r\n--" + BOUNDARY[:-1]) + SKILL_ID + SOURCE + END + b"epilogue"
+    body = archive + part("unknown", b"\r\n--" + BOUNDARY[:-1]) * 2 + SKILL_ID + SOURCE + END + b"epilogue"
     answer = alice.call(
         "POST",
         "/skill-enhance/uploads",
