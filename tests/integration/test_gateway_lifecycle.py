@@ -489,7 +489,11 @@ def test_what_a_kill_left_half_done_on_disk_is_swept(home: Path) -> None:
     ):
         (gateway / left / "deep").mkdir(parents=True)
         (gateway / left / "deep" / "file").write_text("x")
+    half_written = [gateway / ".client.json.01ab.tmp", gateway / "jobs" / job_id / ".history.json.01ab.tmp"]
+    for path in half_written:
+        path.write_text("{")
     with Served(home, **jobs.env):
+        assert not any(path.exists() for path in half_written)
         assert [path.name for path in (gateway / "jobs").iterdir()] == [job_id]
         assert sorted(path.name.split("-")[0] for path in (gateway / "jobs" / job_id).iterdir()) == [
             "archive.zip",
