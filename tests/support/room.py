@@ -9,8 +9,6 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from support.tally import FILE_VARIABLE
-
 REPOSITORY = Path(__file__).resolve().parents[2]
 SKILL_TEXT = "---\nname: {name}\ndescription: Does a thing. Use when a thing is to be done.\n---\n# {name}\n\nDo it.\n"
 OURS = ("MEGA_CODE_", "CLAUDE_", "XDG_", "OTEL_", "UV_")
@@ -20,8 +18,6 @@ OTHERS = ("PYTHONDONTWRITEBYTECODE", "PYTHONPATH", "PYTHONSAFEPATH", "VIRTUAL_EN
 def is_foreign(name: str) -> bool:
     """Whether a variable of the surrounding environment must not reach a test."""
     upper = name.upper()
-    if upper == FILE_VARIABLE:
-        return False
     return upper.startswith(OURS) or upper.endswith("_PROXY") or upper in OTHERS
 
 
