@@ -25,6 +25,7 @@ STATUS: dict[str, int] = {
     "header_too_large": 431,
     "internal_error": 500,
     "not_implemented": 501,
+    "storage_full": 507,
     # Everything else says what is wrong with the request itself and is a 400.
     "invalid_request": BAD_REQUEST,
 }

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import errno
 import json
+import logging
 import re
+import sqlite3
 from typing import IO, Any, Callable, Optional
 
 import bottle  # type: ignore[import-untyped,unused-ignore]
@@ -13,15 +16,18 @@ from mega_code.gateway.artifacts import Signer
 from mega_code.gateway.auth import USER_ID, Keys
 from mega_code.gateway.config import Clock, Config
 from mega_code.gateway.folders import Folders
+from mega_code.gateway.form import Form, read_form
 from mega_code.gateway.jobs import Job, Jobs
 from mega_code.gateway.longpoll import LongPoll, wait_seconds
 from mega_code.gateway.uploads import Accepted, Uploads, check_idempotency_key
 from mega_code.paths import SKILL_NAME, is_job_id
 from mega_code.settings import API_BASE
 
+log = logging.getLogger(__name__)
+
 _HOST = re.compile(r"(?:[A-Za-z0-9.-]+|\[[0-9A-Fa-f:.]+\])(?::\d{1,5})?")
-_HEX = re.compile(r"[0-9a-f]{64}")
-_EPOCH = re.compile(r"[0-9]{1,12}")
+HEX = re.compile(r"[0-9a-f]{64}")
+EPOCH = re.compile(r"[0-9]{1,12}")
 
 
 class Api:
@@ -58,22 +64,22 @@ class Api:
     def upload(self) -> Any:
         """Queue a job for an archive."""
         user_id = self._user()
-        self._check_body()
         key = check_idempotency_key(_header("Idempotency-Key"), required=False)
-        if _field("source") != "api":
+        form = self._form()
+        if form.fields.get("source") != "api":
             raise ApiError("invalid_source", "The source must be api.")
-        skill_id = _skill_id()
-        _check_user_id(user_id)
-        return _accepted(self.uploads.submit(user_id, skill_id, _archive(), key))
+        skill_id = _skill_id(form)
+        _check_user_id(form, user_id)
+        return _accepted(self.uploads.submit(user_id, skill_id, _archive(form), key))
 
     def upload_prebuilt(self) -> Any:
         """Keep an archive under a prefix."""
         user_id = self._user()
-        self._check_body()
         key = check_idempotency_key(_header("Idempotency-Key"), required=True)
-        skill_id = _skill_id()
-        _check_user_id(user_id)
-        return _accepted(self.uploads.store_prebuilt(user_id, skill_id, _archive(), str(key)))
+        form = self._form()
+        skill_id = _skill_id(form)
+        _check_user_id(form, user_id)
+        return _accepted(self.uploads.store_prebuilt(user_id, skill_id, _archive(form), str(key)))
 
     def job(self, job_id: str) -> Any:
         """Where a job is; held back until that changes where the client asks for it."""
@@ -103,7 +109,7 @@ class Api:
         """A published file, for whoever holds its signed URL."""
         query = bottle.request.query
         expires, signature = query.get("expires", ""), query.get("signature", "")
-        if not (is_job_id(job_id) and _EPOCH.fullmatch(expires) and _HEX.fullmatch(signature)):
+        if not (is_job_id(job_id) and EPOCH.fullmatch(expires) and HEX.fullmatch(signature)):
             raise ApiError("invalid_signature", "This URL was not made by this gateway.")
         self.signer.check(job_id, relpath, expires, signature, self.clock().timestamp())
         below = self.jobs.published(job_id, relpath)
@@ -121,20 +127,36 @@ class Api:
     def _user(self) -> str:
         return self.keys.user_of(_header("Authorization"))
 
-    def _check_body(self) -> None:
+    def _form(self) -> Form:
         if bottle.request.content_length > self.config.body:
             raise ApiError("body_too_large", "The upload is larger than 25 MiB.")
+        environ = bottle.request.environ
+        return read_form(environ.get("CONTENT_TYPE", ""), environ["wsgi.input"])
 
 
 def _answering_errors(call: Callable[..., Any]) -> Callable[..., Any]:
     def answer(**arguments: str) -> Any:
         try:
+            if bottle.request.path.endswith("\n"):  # bottle's patterns let one more line feed pass at the end
+                raise ApiError("not_found", "There is nothing at this path.")
             return call(**arguments)
         except ApiError as error:
-            headers = {"Content-Type": "application/json", **error.headers}
-            return bottle.HTTPResponse(error.body(), error.status, headers)
+            refusal = error
+        except (OSError, sqlite3.OperationalError) as error:
+            if not _is_full(error):
+                raise
+            log.warning("refused for want of room: %s", error)
+            refusal = ApiError("storage_full", "The gateway has no room left on its disk.")
+        headers = {"Content-Type": "application/json", **refusal.headers}
+        return bottle.HTTPResponse(refusal.body(), refusal.status, headers)
 
     return answer
+
+
+def _is_full(error: Exception) -> bool:
+    if isinstance(error, OSError):
+        return error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
+    return "full" in str(error)
 
 
 def _bare_error(response: Any) -> bytes:
@@ -158,16 +180,8 @@ def _header(name: str) -> Optional[str]:
     return value
 
 
-def _field(name: str) -> Optional[str]:
-    try:
-        value: Optional[str] = bottle.request.forms.get(name)
-    except (ValueError, LookupError) as error:  # bytes that are no text, a character set that nobody knows
-        raise ApiError("invalid_request", f"The form cannot be read: {error}.") from None
-    return value
-
-
-def _skill_id() -> str:
-    skill_id = _field("skill_id") or ""
+def _skill_id(form: Form) -> str:
+    skill_id = form.fields.get("skill_id", "")
     if not SKILL_NAME.fullmatch(skill_id):
         raise ApiError(
             "invalid_skill_id",
@@ -176,19 +190,17 @@ def _skill_id() -> str:
     return skill_id
 
 
-def _check_user_id(user_id: str) -> None:
+def _check_user_id(form: Form, user_id: str) -> None:
     """The field is optional, since the key says who it is; it may not say otherwise."""
-    claimed = _field("user_id")
+    claimed = form.fields.get("user_id")
     if claimed is not None and not (USER_ID.fullmatch(claimed) and claimed == user_id):
         raise ApiError("invalid_user_id", "The user_id is not that of the API key.")
 
 
-def _archive() -> IO[bytes]:
-    part = bottle.request.files.get("archive")
-    if part is None:
+def _archive(form: Form) -> IO[bytes]:
+    if "archive" not in form.files:
         raise ApiError("invalid_archive", "The request has no file in the multipart field archive.")
-    stream: IO[bytes] = part.file
-    return stream
+    return form.files["archive"]
 
 
 def _origin() -> str:

@@ -20,6 +20,18 @@ from mega_code.errors import MegaCodeError
 Clock = Callable[[], datetime]
 
 
+KIB = 1024
+
+
+class Pace(NamedTuple):
+    """How long a connection may take, in seconds: `head` for its headers; for a body or an answer `body`, and a second
+    more for each `rate` bytes that came or are to go."""
+
+    head: float = 10.0
+    body: float = 20.0
+    rate: float = 100.0 * KIB
+
+
 class Config(NamedTuple):
     """Limits and times of one gateway; times in seconds, sizes in bytes."""
 
@@ -30,9 +42,11 @@ class Config(NamedTuple):
     max_attempts: int = 3
     threads: int = 32
     max_holds: int = 24
-    body: int = 25 * MIB + 64 * 1024
+    body: int = 25 * MIB + 64 * KIB
     # Above `body`, so that a body somewhat too large is read to its end and its sender sees the answer.
     body_hard: int = 40 * MIB
+    connections: int = 200
+    pace: Pace = Pace()
 
 
 def from_env(env: Mapping[str, str]) -> Config:

@@ -58,27 +58,35 @@ class Folders:
         """Where one attempt publishes."""
         return self.job(job_id) / f"artifact-{lease}"
 
-    def sweep(self, jobs: Collection[tuple[str, str]], prebuilt: Collection[str]) -> None:
+    def sweep(self, jobs: Collection[tuple[str, str, bool]], prebuilt: Collection[str]) -> None:
         """Remove what no row knows, for a start with nobody else at work.
 
-        `jobs` are the known ids, each with the name of its artifact folder or an empty string.
+        `jobs` are the known ids, each with the name of its artifact folder or an empty string, and whether it has ended.
         """
-        kept = dict(jobs)
+        for half_written in self.root.glob(".*.tmp"):
+            remove(half_written)
+        kept = {
+            job_id: {ARCHIVE, HISTORY, artifact} | (set() if ended else {WORKSPACE}) for job_id, artifact, ended in jobs
+        }
         for folder in self.jobs.iterdir():
             if folder.name not in kept:
                 remove(folder)
                 continue
             for child in folder.iterdir():
-                if child.is_dir() and child.name not in (kept[folder.name], WORKSPACE):
+                if child.name not in kept[folder.name]:
                     remove(child)
         for folder in (*self.prebuilt.iterdir(), *self.incoming.iterdir()):
             if folder.name not in prebuilt:
                 remove(folder)
 
 
-def remove(folder: Path) -> None:
-    """Remove a folder as far as it can be; what stays is swept at the next start."""
-    shutil.rmtree(folder, ignore_errors=True)
+def remove(path: Path) -> None:
+    """Remove a file or a folder as far as it can be; what stays is swept at the next start."""
+    if path.is_dir() and not path.is_symlink():
+        shutil.rmtree(path, ignore_errors=True)
+    else:
+        with contextlib.suppress(OSError):
+            path.unlink()
 
 
 class FolderSink:

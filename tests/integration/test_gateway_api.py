@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import re
-import socket
 import stat
 import zipfile
 from collections.abc import Iterator
@@ -24,6 +23,7 @@ from support.gateway import (
     Evaluator,
     client_of,
     error,
+    raw,
     running,
     skill_zip,
     unique_skill,
@@ -243,6 +243,11 @@ REFUSED: dict[str, tuple[int, str, Callable[[Client], requests.Response]]] = {
     "no archive field": (
         400,
         "invalid_archive",
+        lambda c: c.call("POST", "/skill-enhance/uploads", files={"source": (None, "api"), "skill_id": (None, "demo")}),
+    ),
+    "no multipart": (
+        400,
+        "invalid_request",
         lambda c: c.call("POST", "/skill-enhance/uploads", data={"source": "api", "skill_id": "demo"}),
     ),
     "archive is a field": (
@@ -270,7 +275,7 @@ REFUSED: dict[str, tuple[int, str, Callable[[Client], requests.Response]]] = {
     "25 MiB and a byte": (413, "body_too_large", lambda c: c.upload(b"\0" * (25 * MIB + 1))),
     "no source": (400, "invalid_source", lambda c: c.upload(skill_zip(), source=None)),
     "other source": (400, "invalid_source", lambda c: c.upload(skill_zip(), source="web")),
-    "no body": (400, "invalid_source", lambda c: c.call("POST", "/skill-enhance/uploads")),
+    "no body": (400, "invalid_request", lambda c: c.call("POST", "/skill-enhance/uploads")),
     "skill_id is no UTF-8": (
         400,
         "invalid_request",
@@ -354,22 +359,10 @@ def test_an_own_user_id_is_fine(alice: Client) -> None:
     assert alice.upload(skill_zip(), user_id="alice").status_code == 201
 
 
-def raw(gateway: Gateway, request: bytes) -> tuple[bytes, bytes]:
-    """Head and body of the answer to bytes sent as they are."""
-    port = int(gateway.url.rsplit(":", 1)[1])
-    with socket.create_connection(("127.0.0.1", port), timeout=20) as connection:
-        connection.sendall(request)
-        answer = b""
-        for chunk in iter(lambda: connection.recv(65536), b""):
-            answer += chunk
-    head, _, body = answer.partition(b"\r\n\r\n")
-    return head, body
-
-
 BROKEN = {
     "huge": (b"POST /x HTTP/1.1\r\nHost: h\r\nContent-Length: 99999999999\r\n\r\n", b" 413 ", b'"body_too_large"'),
     "header": (b"GET / HTTP/1.1\r\nBroken header\r\n\r\n", b" 400 ", b'"invalid_request"'),
-    "long-header": (b"GET / HTTP/1.1\r\nX: ".ljust(262_144, b"x"), b" 431 ", b'"header_too_large"'),
+    "long-header": (b"GET / HTTP/1.1\r\nX: ".ljust(16_384, b"x"), b" 431 ", b'"header_too_large"'),
     "encoding": (b"POST / HTTP/1.1\r\nTransfer-Encoding: gzip\r\n\r\n", b" 501 ", b'"not_implemented"'),
 }
 

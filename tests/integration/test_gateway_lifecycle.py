@@ -14,13 +14,13 @@ import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import Any, Callable, Optional
+from typing import Callable, Optional
 
 import pytest
 
 from mega_code.paths import MEGA_DIR, DataDir
 from mega_code.settings import load, running_gateway
-from support.gateway import SKILL, Client, Served, clean_env, error, skill_zip, unique_skill
+from support.gateway import SKILL, Client, Served, clean_env, error, key_for, skill_zip, unique_skill
 
 
 class Command:
@@ -375,21 +375,6 @@ def test_a_second_server_on_the_same_folder_is_refused(gateway: Command) -> None
     assert gateway.client().call("GET", "/profile").status_code == 200
 
 
-def key_for(home: Path, user: str = "alice") -> str:
-    return Command.__call__(as_command(home), "add-key", "--user", user)[1].strip()
-
-
-def as_command(home: Path) -> Command:
-    command = Command.__new__(Command)
-    command.home, command.data, command.env = home, DataDir(home / "data dir"), clean_env(home)
-    return command
-
-
-def url_of(served: Served) -> str:
-    found: dict[str, Any] = json.loads(served.data.client_json.read_text())
-    return str(found["server_url"])
-
-
 def folders_in(place: Path) -> list[str]:
     return [path.name[:8] for path in place.iterdir() if path.is_dir()]
 
@@ -398,13 +383,13 @@ def test_a_job_outlives_a_kill_and_has_exactly_one_result(home: Path) -> None:
     jobs = Jobs(home)
     env = {**jobs.env, "MEGA_CODE_GATEWAY_LEASE_S": "600"}  # so it is reclaimed at the start, or not in this test
     with Served(home, **env) as served:
-        alice = Client(url_of(served), key_for(home))
+        alice = Client(served.url, key_for(home))
         accepted = [alice.submit(unique_skill(number), f"skill-{number}") for number in range(3)]
         jobs.until_begun(1)
         served.kill()
     jobs.go.touch()
     with Served(home, **env) as again:
-        assert url_of(again) == alice.url
+        assert again.url == alice.url
         for number, job_id in enumerate(accepted):
             alice.until_status(job_id, "succeeded")
             result = alice.result(job_id).json()
@@ -422,7 +407,7 @@ def test_a_job_that_takes_the_gateway_down_again_and_again_ends_failed(home: Pat
     key = key_for(home)
     for attempt in range(1, 4):
         with Served(home, **jobs.env) as served:
-            alice = Client(url_of(served), key)
+            alice = Client(served.url, key)
             if attempt == 1:
                 job_id = alice.submit(skill_zip())
             jobs.until_begun(attempt)
@@ -441,7 +426,7 @@ def test_a_cancel_before_a_kill_holds_after_it(home: Path) -> None:
     jobs = Jobs(home)
     key = key_for(home)
     with Served(home, DEAF="1", **jobs.env) as served:
-        alice = Client(url_of(served), key)
+        alice = Client(served.url, key)
         job_id = alice.submit(skill_zip())
         jobs.until_begun(1)
         assert alice.cancel(job_id).status_code == 202
@@ -460,7 +445,7 @@ def test_a_stop_in_the_middle_of_a_job_is_prompt_and_the_job_goes_on_next_time(h
     key = key_for(home)
     for attempt in range(1, 5):  # more often than a job may die
         with Served(home, **jobs.env, **({"DEAF": "1"} if deaf else {})) as served:
-            alice = Client(url_of(served), key)
+            alice = Client(served.url, key)
             if attempt == 1:
                 job_id = alice.submit(skill_zip())
             jobs.until_begun(attempt)
@@ -477,7 +462,7 @@ def test_what_an_evaluation_started_ends_with_the_gateway(home: Path) -> None:
     helper = home / "helper"
     key = key_for(home)
     with Served(home, DEAF="1", HELPER=str(helper), **jobs.env) as served:
-        Client(url_of(served), key).submit(skill_zip())
+        Client(served.url, key).submit(skill_zip())
         assert eventually(lambda: helper.exists() and helper.read_text() != "")
         assert served.end() == 0
     assert gone(int(helper.read_text()))
@@ -488,7 +473,7 @@ def test_what_a_kill_left_half_done_on_disk_is_swept(home: Path) -> None:
     jobs.go.touch()
     key = key_for(home)
     with Served(home, **jobs.env) as served:
-        alice = Client(url_of(served), key)
+        alice = Client(served.url, key)
         job_id = alice.submit(skill_zip())
         alice.until_status(job_id, "succeeded")
         prebuilt = alice.prebuilt(skill_zip()).json()["id"]
@@ -504,7 +489,11 @@ def test_what_a_kill_left_half_done_on_disk_is_swept(home: Path) -> None:
     ):
         (gateway / left / "deep").mkdir(parents=True)
         (gateway / left / "deep" / "file").write_text("x")
+    half_written = [gateway / ".client.json.01ab.tmp", gateway / "jobs" / job_id / ".history.json.01ab.tmp"]
+    for path in half_written:
+        path.write_text("{")
     with Served(home, **jobs.env):
+        assert not any(path.exists() for path in half_written)
         assert [path.name for path in (gateway / "jobs").iterdir()] == [job_id]
         assert sorted(path.name.split("-")[0] for path in (gateway / "jobs" / job_id).iterdir()) == [
             "archive.zip",
@@ -526,7 +515,7 @@ def test_accepted_jobs_survive_kills_at_any_moment(home: Path) -> None:
     numbers = iter(range(10_000))
     for round_ in range(6):
         with Served(home, MEGA_CODE_GATEWAY_MAX_QUEUED="10000", **jobs.env) as served:
-            alice = Client(url_of(served), key)
+            alice = Client(served.url, key)
             ending = threading.Event()
 
             def submit(alice: Client = alice, ending: threading.Event = ending) -> None:

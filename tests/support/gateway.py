@@ -6,22 +6,28 @@ Run as a program it serves like `python -m mega_code.gateway serve`, but with th
 from __future__ import annotations
 
 import io
+import json
 import os
+import socket
 import subprocess
 import sys
 import threading
 import time
 import zipfile
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import closing, contextmanager
 from datetime import datetime
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any, Callable, NamedTuple, Optional
+from urllib.parse import urlsplit
 
 import requests
 
+from mega_code.gateway.auth import Keys
 from mega_code.gateway.config import Config, from_env, utc_now
+from mega_code.gateway.database import Database
+from mega_code.gateway.folders import Folders
 from mega_code.gateway.server import Gateway, serve
 from mega_code.paths import MEGA_DIR, DataDir
 from mega_code.settings import API_BASE
@@ -145,7 +151,10 @@ class Client:
         body: dict[str, Any] = self.job(job_id).json()
         while not reached(body):
             assert time.monotonic() < deadline, body
-            body = self.job(job_id, wait=5).json()
+            answer = self.job(job_id, wait=5)
+            body = answer.json()
+            if "Preference-Applied" not in answer.headers:
+                time.sleep(0.5)  # there was no room to wait over there
         return body
 
     def until_status(self, job_id: str, *statuses: str) -> dict[str, Any]:
@@ -156,6 +165,15 @@ class Client:
 
     def cancel(self, job_id: str) -> requests.Response:
         return self.call("POST", f"/skill-enhance/jobs/{job_id}/cancel")
+
+
+def raw(gateway: Gateway, request: bytes) -> tuple[bytes, bytes]:
+    """Head and body of the answer to bytes sent as they are."""
+    with socket.create_connection(("127.0.0.1", urlsplit(gateway.url).port or 0), timeout=20) as connection:
+        connection.sendall(request)
+        answer = b"".join(iter(lambda: connection.recv(65536), b""))
+    head, _, body = answer.partition(b"\r\n\r\n")
+    return head, body
 
 
 def error(answer: requests.Response) -> tuple[int, str]:
@@ -186,6 +204,14 @@ def client_of(gateway: Gateway, user: str = "alice") -> Client:
     return Client(gateway.url, gateway.keys.issue(user))
 
 
+def key_for(home: Path, user: str = "alice") -> str:
+    """A new key for a user of the gateway that runs there, or will."""
+    folders = Folders(DataDir(home / "data dir").gateway)
+    folders.make()
+    with closing(Database(folders.database)) as database:
+        return Keys(database, utc_now).issue(user)
+
+
 def clean_env(home: Path, **more: str) -> dict[str, str]:
     """A process environment that knows nothing of the person who runs the tests."""
     env = {name: value for name, value in os.environ.items() if not name.startswith(("MEGA_CODE_", "XDG_", "OTEL_"))}
@@ -196,12 +222,13 @@ def clean_env(home: Path, **more: str) -> dict[str, str]:
 class Served:
     """A gateway in a process of its own, with the evaluator of `main`."""
 
-    def __init__(self, home: Path, **env: str) -> None:
+    def __init__(self, home: Path, prefix: Sequence[str] = (), **env: str) -> None:
+        """`prefix` is a command that starts the one it is given."""
         self.data = DataDir(home / "data dir")
         reader, writer = os.pipe()
         with open(home / "served.log", "ab") as log:
             self.process = subprocess.Popen(
-                [sys.executable, __file__, str(writer)],
+                [*prefix, sys.executable, __file__, str(writer)],
                 env=clean_env(home, **env),
                 cwd=home,
                 pass_fds=(writer,),
@@ -212,6 +239,11 @@ class Served:
         os.close(writer)
         with os.fdopen(reader, "rb") as stream:
             assert stream.read() == b"ready\n", (home / "served.log").read_text()
+
+    @property
+    def url(self) -> str:
+        """Where it says that it answers."""
+        return str(json.loads(self.data.client_json.read_text())["server_url"])
 
     def kill(self) -> None:
         """As by the out-of-memory killer."""
@@ -233,7 +265,7 @@ class Served:
 
 def main() -> None:
     """Serve; each evaluation notes that it began in `$BEGAN`, and goes on once `$GO` is there."""
-    began, go = Path(os.environ["BEGAN"]), Path(os.environ["GO"])
+    began, go = Path(os.environ.get("BEGAN", os.devnull)), Path(os.environ["GO"])
 
     def evaluator(skill_dir: Path, skill_id: str, progress: Any, now: datetime) -> Outcome:
         progress.phase("evaluation_setup")

@@ -268,7 +268,7 @@ def test_a_cancelled_job_is_told_so_and_ends_cancelled_whatever_comes(jobs: Jobs
     assert jobs.finish(lease, "succeeded", Result("enhanced"), ARTIFACT) == "cancelled"
     ended = jobs.result(job_id)
     assert ended is not None
-    assert (ended.artifact_kind, jobs.files(job_id), jobs.folders()) == ("none", [], [(job_id, "")])
+    assert (ended.artifact_kind, jobs.files(job_id), jobs.folders()) == ("none", [], [(job_id, "", True)])
 
 
 def test_the_store_itself_forbids_two_jobs_of_one_content(jobs: Jobs) -> None:
@@ -438,7 +438,7 @@ def test_a_file_is_found_by_the_manifest_alone(jobs: Jobs) -> None:
     job_id, lease = claimed_after_queue(jobs)
     assert jobs.finish(lease, "succeeded", Result("enhanced"), ARTIFACT) == "succeeded"
     assert jobs.files(job_id) == list(ARTIFACT.files)
-    assert jobs.folders() == [(job_id, "artifact-1")]
+    assert jobs.folders() == [(job_id, "artifact-1", True)]
     assert jobs.published(job_id, "a/b") == "artifact-1/a/b"
     for relpath in ("a/../a/b", "A/b", "a", ""):
         assert jobs.published(job_id, relpath) is None

@@ -41,7 +41,7 @@ def test_a_job_that_could_settle_nothing_is_said_before_it_begins(tmp_path: Path
 def test_a_budget_that_cannot_do_is_said_with_what_would(tmp_path: Path) -> None:
     said = preview(write_skill(tmp_path / "demo", cases=evals(12)), {**MODEL, "MEGA_CODE_MAX_CALLS": "10"})
     assert said[1] == (
-        "The job would end enhancement_blocked without a call: this job needs at least 58 calls, and"
+        "The job would end enhancement_blocked without a call: this job needs at least 69 calls, and"
         " MEGA_CODE_MAX_CALLS is 10."
     )
 

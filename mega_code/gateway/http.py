@@ -1,0 +1,212 @@
+"""The HTTP server under the API: waitress with its limits set on purpose, and an end in order.
+
+Waitress alone keeps a connection as long as a byte comes now and then, and hears nobody new once it holds all it may.
+Here every connection serves one request, each part of which has its time; and where there is no room for one more,
+the connection that was silent longest makes it.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import resource
+import signal
+import socket
+import threading
+import time
+from typing import Any, Optional
+
+from waitress import wasyncore  # type: ignore[import-untyped,unused-ignore]
+from waitress.adjustments import Adjustments  # type: ignore[import-untyped,unused-ignore]
+from waitress.channel import HTTPChannel  # type: ignore[import-untyped,unused-ignore]
+from waitress.parser import HTTPRequestParser  # type: ignore[import-untyped,unused-ignore]
+from waitress.receiver import ChunkedReceiver  # type: ignore[import-untyped,unused-ignore]
+from waitress.server import TcpWSGIServer  # type: ignore[import-untyped,unused-ignore]
+from waitress.task import (  # type: ignore[import-untyped,unused-ignore]
+    ErrorTask,
+    ThreadedTaskDispatcher,
+    WSGITask,
+)
+from waitress.utilities import BadRequest  # type: ignore[import-untyped,unused-ignore]
+
+from mega_code.gateway.api_error import error_of_status
+from mega_code.gateway.config import KIB, Config, Pace
+
+# A request line with the longest relpath, percent-encoded, takes 3 KiB; a key half of one.
+HEADER_BYTES = 16 * KIB
+# What waitress keeps of one chunk's size line or of a trailer until it ends, and searches again with every byte.
+CHUNK_LINE_BYTES = KIB
+# A body over this is on disk and no longer in memory.
+BODY_IN_MEMORY = 64 * KIB
+# What a process needs besides its connections: database, log, threads' uploads.
+OTHER_FILES = 64
+FILES_A_CONNECTION = 2
+
+log = logging.getLogger(__name__)
+
+
+class HttpServer:
+    """A WSGI application on a bound socket, served by threads of its own."""
+
+    def __init__(self, app: Any, listener: socket.socket, config: Config) -> None:
+        """Listens at once, answers from `start` on."""
+        self._sockets: dict[int, Any] = {}
+        self._ending = threading.Event()
+        self._loop = threading.Thread(target=self._run, name="http", daemon=True)
+        self._tasks = ThreadedTaskDispatcher()
+        self._tasks.set_thread_count(config.threads)
+        adjustments = Adjustments(
+            sockets=[listener],
+            connection_limit=_connections(config.connections),
+            cleanup_interval=1,
+            asyncore_use_poll=True,
+            max_request_header_size=HEADER_BYTES,
+            max_request_body_size=config.body_hard,
+            inbuf_overflow=BODY_IN_MEMORY,
+            ident="mega-code",
+        )
+        self._server = _Server(app, listener, self._sockets, self._tasks, adjustments, config.pace)
+
+    def start(self) -> None:
+        """Answer from now on."""
+        self._loop.start()
+
+    def stop(self, grace_s: float) -> bool:
+        """Finish the answers that are being made and close everything; whether that was done within `grace_s`."""
+        deadline = time.monotonic() + grace_s
+        self._tasks.shutdown(timeout=grace_s)
+        self._ending.set()
+        self._server.pull_trigger()
+        self._loop.join(max(0.5, deadline - time.monotonic()))
+        if self._loop.is_alive() or self._tasks.threads:
+            return False  # whoever still runs may yet write to the trigger, by a number that must stay the trigger's
+        wasyncore.close_all(self._sockets)
+        return True
+
+    def _run(self) -> None:
+        try:
+            while self._server.accepting and not self._ending.is_set():
+                wasyncore.loop(timeout=1.0, use_poll=True, map=self._sockets, count=1)
+        except Exception:
+            log.exception("the HTTP loop broke")
+        if not self._ending.is_set():
+            os.kill(os.getpid(), signal.SIGTERM)  # better gone than there and deaf
+
+
+def _connections(most: int) -> int:
+    """As many connections as there can be files open for them, `most` at most."""
+    files, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
+    return most if files == resource.RLIM_INFINITY else max(8, min(most, (files - OTHER_FILES) // FILES_A_CONNECTION))
+
+
+class _Task(WSGITask):  # type: ignore[misc,unused-ignore]
+    """One request a connection: nothing can wait behind an answer that nobody reads."""
+
+    def start(self) -> None:
+        super().start()
+        self.set_close_on_finish()
+
+
+class _JsonErrorTask(ErrorTask):  # type: ignore[misc,unused-ignore]
+    """What waitress itself refuses (a broken request, a body past any limit) in the API's shape."""
+
+    def execute(self) -> None:
+        self.request.error = _JsonError(self.request.error)
+        super().execute()
+
+
+class _JsonError:
+    def __init__(self, error: Any) -> None:
+        self.error = error
+
+    def to_response(self, ident: Optional[str] = None) -> tuple[str, list[tuple[str, str]], bytes]:
+        said = "Something went wrong inside the gateway." if self.error.code >= 500 else str(self.error.body)
+        body = error_of_status(self.error.code, said).body()
+        return f"{self.error.code} {self.error.reason}", [("Content-Type", "application/json")], body
+
+
+class _Parser(HTTPRequestParser):  # type: ignore[misc,unused-ignore]
+    def received(self, data: bytes) -> int:
+        try:
+            consumed: int = super().received(data)
+        except ValueError:  # a length of thousands of digits, a URL with half an IPv6 address
+            return self._refuse("The request's headers make no sense.", len(data))
+        body = self.body_rcv
+        if isinstance(body, ChunkedReceiver) and len(body.control_line) + len(body.trailer) > CHUNK_LINE_BYTES:
+            return self._refuse("A chunk's size or the trailer is too long.", consumed)
+        return consumed
+
+    def _refuse(self, why: str, consumed: int) -> int:
+        self.error = BadRequest(why)
+        self.completed = True
+        return consumed
+
+
+class _Channel(HTTPChannel):  # type: ignore[misc,unused-ignore]
+    """One connection, and when it is too slow."""
+
+    task_class = _Task
+    error_task_class = _JsonErrorTask
+    parser_class = _Parser
+    answer_due: Optional[float] = None  # set once the answer is made and may be only partly sent
+
+    @property
+    def at_work(self) -> bool:
+        """Whether its request is complete and the answer not yet made: that takes as long as it takes."""
+        return bool(self.requests)
+
+    def overdue(self, now: float) -> bool:
+        """Whether its peer takes too long to send the request or to read the answer."""
+        if self.at_work:
+            return False
+        if self.close_when_flushed or self.answer_due is not None:
+            return self.answer_due is not None and now > self.answer_due
+        pace: Pace = self.server.pace
+        due = self.creation_time + pace.head
+        if self.request is not None and self.request.headers_finished:
+            due += pace.body + self.request.body_bytes_received / pace.rate
+        return bool(now > due)
+
+    def service(self) -> None:
+        super().service()
+        pace: Pace = self.server.pace
+        self.answer_due = time.time() + pace.body + self.total_outbufs_len / pace.rate
+
+
+class _Server(TcpWSGIServer):  # type: ignore[misc,unused-ignore]
+    """The listener. Everything but `service` above runs in the loop's thread."""
+
+    channel_class = _Channel
+
+    def __init__(
+        self,
+        app: Any,
+        listener: socket.socket,
+        sockets: dict[int, Any],
+        tasks: ThreadedTaskDispatcher,
+        adjustments: Adjustments,
+        pace: Pace,
+    ) -> None:
+        self.pace = pace
+        super().__init__(
+            app,
+            map=sockets,
+            _sock=listener,
+            dispatcher=tasks,
+            adj=adjustments,
+            sockinfo=(listener.family, listener.type, listener.proto, listener.getsockname()),
+            bind_socket=False,
+        )
+
+    def maintenance(self, now: float) -> None:
+        """Called about once a second. Closed here and now, since a peer that does not read never lets its turn come."""
+        for channel in list(self.active_channels.values()):
+            if channel.overdue(now):
+                channel.handle_close()
+
+    def handle_accept(self) -> None:
+        if len(self._map) >= self.adj.connection_limit - 1:
+            waiting = [channel for channel in list(self.active_channels.values()) if not channel.at_work]
+            if waiting:
+                min(waiting, key=lambda channel: channel.last_activity).handle_close()
+        super().handle_accept()
