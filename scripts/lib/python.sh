@@ -91,6 +91,7 @@ run_logged() { # <log> <module> [args...]; stdout to the log, stderr to the log 
   exec 4<&-
   supervise "$@" >>"$log" 2>&3 || status=$?
   if [ "$status" -eq "$MISSING_PACKAGES" ]; then
+    trap - INT TERM
     make_venv 2>&3
     status=0
     supervise "$@" >>"$log" 2>&3 || status=$?
@@ -100,24 +101,37 @@ run_logged() { # <log> <module> [args...]; stdout to the log, stderr to the log 
   return "$status"
 }
 
-# Passes INT and TERM on to the module, however they arrive, and waits for its own end. Ignored around the start, since
-# Bash waits for ever for what dies while it begins to wait. Said again until heard, since a Python that is only starting
-# does not listen yet.
-supervise() { # <module> [args...]
-  local job code status=0 signal=''
+# Ignored around the start, since Bash waits for ever for what dies while it begins to wait; the module then listens by
+# itself.
+supervise() { # <module> [args...]; its status, with INT and TERM passed on to it
   trap '' INT TERM
   (start_python "$@") </dev/null 3>&- &
-  job=$!
-  trap 'signal=INT' INT
-  trap 'signal=TERM' TERM
+  running=$!
+  await_job
+}
+
+running='' signal='' woken='' # what runs, which of INT and TERM came, and whether one came since we last looked
+
+catch_signals() { # INT and TERM, however they arrive, are noted, and passed on to what runs
+  trap 'pass_on INT' INT
+  trap 'pass_on TERM' TERM
+}
+
+pass_on() { # <signal>; said again until it is gone, since what is only starting does not listen yet
+  signal="$1" woken=yes
+  [ -z "$running" ] || (while kill -s "$1" "$running"; do sleep 0.2; done) >/dev/null 2>&1 3>&- &
+}
+
+await_job() { # waits for its own end; its status
+  local code status=0
+  catch_signals
+  [ -z "$signal" ] || pass_on "$signal"
   while :; do
-    code=0
-    wait "$job" 2>/dev/null || code=$?
+    code=0 woken=''
+    wait "$running" 2>/dev/null || code=$?
     [ "$code" -eq 127 ] || status="$code"
-    [ -n "$signal" ] || break
-    while kill -s "$signal" "$job" 2>/dev/null; do sleep 0.2; done
-    signal=''
+    [ -n "$woken" ] || break
   done
-  trap - INT TERM
+  running=''
   return "$status"
 }
