@@ -69,9 +69,7 @@ def answer(work: Callable[[], Envelope], job_id: Callable[[], Optional[str]], re
         envelope = {"interrupted": {"job_id": job_id(), "elapsed_s": elapsed, "signal": signal.name}}
     if envelope is None:
         return MISSING_PACKAGE
-    status = emit(envelope, result_json)
-    sys.stderr.flush()
-    return status
+    return emit(envelope, result_json)
 
 
 def _attempt(work: Callable[[], Envelope], job_id: Callable[[], Optional[str]]) -> Optional[Envelope]:

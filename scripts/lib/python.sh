@@ -110,28 +110,30 @@ supervise() { # <module> [args...]; its status, with INT and TERM passed on to i
   await_job
 }
 
-running='' signal='' woken='' # what runs, which of INT and TERM came, and whether one came since we last looked
+running='' signal='' # what is waited for, and which of INT and TERM came
 
-catch_signals() { # INT and TERM, however they arrive, are noted, and passed on to what runs
+catch_signals() { # INT and TERM, however they arrive, are noted, and passed on to what is waited for
   trap 'pass_on INT' INT
   trap 'pass_on TERM' TERM
 }
 
-pass_on() { # <signal>; said again until it is gone, since what is only starting does not listen yet
-  signal="$1" woken=yes
-  [ -z "$running" ] || (while kill -s "$1" "$running"; do sleep 0.2; done) >/dev/null 2>&1 3>&- &
+pass_on() { # <signal>
+  signal="$1"
+  [ -z "$running" ] || kill -s "$1" "$running" 2>/dev/null || :
 }
 
-await_job() { # waits for its own end; its status
+# A signal is said again until it is heard, since what is only starting does not listen yet; and what has heard it is not
+# waited for before it is gone, for the reason above.
+await_job() { # waits for the own end of what runs; its status
   local code status=0
   catch_signals
-  [ -z "$signal" ] || pass_on "$signal"
-  while :; do
-    code=0 woken=''
+  [ -n "$signal" ] || wait "$running" 2>/dev/null || status=$?
+  if [ -n "$signal" ]; then
+    while kill -s "$signal" "$running" 2>/dev/null; do sleep 0.2; done
+    code=0
     wait "$running" 2>/dev/null || code=$?
     [ "$code" -eq 127 ] || status="$code"
-    [ -n "$woken" ] || break
-  done
+  fi
   running=''
   return "$status"
 }

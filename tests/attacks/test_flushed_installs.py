@@ -20,7 +20,7 @@ def recorded(stage: Stage, mode: str, *answers: str) -> list[strace.Call]:
     trace = stage.room.tmp / "trace"
     assert stage.run(stage.reset(mode), strace.wrapper(trace, *answers)).returncode == 0
     stage.check(mode, answers)
-    return strace.calls(trace, [stage.room.project, stage.data.root])
+    return strace.calls(trace, [stage.place.parent, stage.data.root])
 
 
 def where(calls: list[strace.Call], name: str, *parts: str) -> list[int]:

@@ -83,7 +83,7 @@ def sweep_command(stage: Stage, mode: str, answer: Sequence[str], size: int) -> 
     trace = stage.room.tmp / "trace"
     assert stage.run(stage.reset(mode), strace.wrapper(trace, *answer)).returncode == 0
     stage.check(mode, "not killed")
-    points = sample(strace.calls(trace, [stage.room.project, stage.data.root]), size)
+    points = sample(strace.calls(trace, [stage.place.parent, stage.data.root]), size)
     for number, call in enumerate(points):
         answers = [expression for expression in answer if call.name not in expression]
         kill = f"inject={call.name}:signal=SIGKILL:when={call.number}"
