@@ -53,10 +53,7 @@ printed="$(mktemp "${TMPDIR:-/tmp}/mega-code.XXXXXX")"
 trap 'rm -f -- "$printed"' EXIT
 
 step() { # <script> [args...]; sets `lines` to what it printed, and `status`; each ends in its own way when interrupted
-  case "$signal" in
-  INT) status=130 && finish ;;
-  TERM) status=143 && finish ;;
-  esac
+  [ -z "$signal" ] || { status="$(signal_status)" && finish; }
   set -m # without, what runs in the background would be deaf to INT
   "$MEGA_DIR/scripts/$1" "${@:2}" </dev/null >"$printed" &
   running=$! status=0

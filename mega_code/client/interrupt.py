@@ -25,16 +25,17 @@ class Interrupted(BaseException):
 
 class _State:
     holding = False
-    pending: Optional[int] = None
+    came: Optional[int] = None
 
 
 def _handle(number: int, _frame: Optional[FrameType]) -> None:
-    # The first signal decides; the end is under way and further ones change nothing.
+    # The first signal decides; the end is under way, and further ones, of which one may be pending, change nothing.
+    if _State.came is not None:
+        return
+    _State.came = number
     for other in SIGNALS:
         signal.signal(other, signal.SIG_IGN)
-    if _State.holding:
-        _State.pending = number
-    else:
+    if not _State.holding:
         raise Interrupted(number)
 
 
@@ -52,8 +53,8 @@ def hold() -> None:
 def release() -> None:
     """Raise `Interrupted` for a signal that was held back, and from now on for one that comes."""
     _State.holding = False
-    if _State.pending is not None:
-        raise Interrupted(_State.pending)
+    if _State.came is not None:
+        raise Interrupted(_State.came)
 
 
 @contextlib.contextmanager

@@ -9,9 +9,10 @@ say() { # <message...>
   printf '%s: %s\n' "${name%.sh}" "$*" >&2
 }
 
-die() { # <code> <message...>
+die() { # <code> <message...>; silent where a signal is behind it
   local code="$1"
   shift
+  [ -z "$signal" ] || exit "$(signal_status)"
   say "$*"
   exit "$code"
 }

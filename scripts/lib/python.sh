@@ -117,6 +117,13 @@ catch_signals() { # INT and TERM, however they arrive, are noted, and passed on 
   trap 'pass_on TERM' TERM
 }
 
+signal_status() {
+  case "$signal" in
+  INT) printf '130\n' ;;
+  TERM) printf '143\n' ;;
+  esac
+}
+
 pass_on() { # <signal>
   signal="$1"
   [ -z "$running" ] || kill -s "$1" "$running" 2>/dev/null || :

@@ -186,6 +186,20 @@ def test_a_disk_that_is_full_or_read_only_leaves_what_stood_there(
 
 
 @needs_root
+def test_a_log_and_a_result_file_on_a_full_disk_cost_the_install_nothing(stage: Stage) -> None:
+    disk = stage.room.root / "disk"
+    stage.reset("install")
+    with mounted(disk, "tmpfs", "size=64k,mode=755"):
+        (disk / "x.log").write_text("submitted\n")
+        fill(disk)
+        job = ["--job-id", stage.job_id, "--skill-name", NAME, "--scope", "project"]
+        done = stage.room.script("install.sh", *job, "--log", disk / "x.log", env=stage.env)
+        assert (done.returncode, stage.check("install", "full log")) == (0, "new"), done
+        assert done.stdout == f"LOG={disk}/x.log\nRESULT_JSON={disk}/x.install.json\n"
+        assert "could not be written" in done.stderr and "Traceback" not in done.stderr
+
+
+@needs_root
 @pytest.mark.parametrize("mode", OFFLINE)
 def test_a_skill_of_an_overlays_lower_layer_is_replaced_and_removed_too(room: Room, mode: str) -> None:
     layers = room.root / "layers"

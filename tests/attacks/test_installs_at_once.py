@@ -16,10 +16,11 @@ from typing import Any
 
 import pytest
 
+from support.fake_gateway import SKILL_MD
 from support.forked import Forks
 from support.gateway import Outcome, running
 from support.room import REPOSITORY, Room
-from support.stage import COMMAND, NAME, SCALE, SKILL_MD, Stage, make, snapshot
+from support.stage import COMMAND, NAME, SCALE, Stage, make, snapshot
 from support.tally import tally
 
 AT_ONCE = 8
