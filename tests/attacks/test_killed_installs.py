@@ -68,14 +68,20 @@ def sweep_forks(stage: Stage, forks: Forks, mode: str, kernel: str, size: int) -
 def test_a_command_killed_at_any_step_leaves_the_old_skill_or_the_new_one_whole(
     stage: Stage, forks: Forks, mode: str, kernel: str
 ) -> None:
-    tally("install, restore or clean-up killed inside the process", sweep_forks(stage, forks, mode, kernel, 14))
+    tally(
+        "install, restore or clean-up killed inside the process, before and after each step",
+        sweep_forks(stage, forks, mode, kernel, 14),
+    )
 
 
 @pytest.mark.parametrize("mode", MODES)
 def test_the_same_holds_where_backups_lie_on_another_file_system(room: Room, elsewhere: Path, mode: str) -> None:
     stage = Stage(room, elsewhere / "data")
     with Forks(stage.env, stage.room.project) as forks:
-        tally("install, restore or clean-up killed inside the process", sweep_forks(stage, forks, mode, "exchange", 8))
+        tally(
+            "install, restore or clean-up killed inside the process, before and after each step",
+            sweep_forks(stage, forks, mode, "exchange", 8),
+        )
 
 
 def sweep_command(stage: Stage, mode: str, answer: Sequence[str], size: int) -> int:
@@ -85,7 +91,7 @@ def sweep_command(stage: Stage, mode: str, answer: Sequence[str], size: int) -> 
     stage.check(mode, "not killed")
     points = sample(strace.calls(trace, [stage.place.parent, stage.data.root]), size)
     for number, call in enumerate(points):
-        answers = [expression for expression in answer if call.name not in expression]
+        answers = [expression for expression in answer if f"?{call.name}:" not in expression]
         kill = f"inject={call.name}:signal=SIGKILL:when={call.number}"
         ended = stage.run(stage.reset(mode), strace.wrapper(trace, *answers, kill))
         assert ended.returncode == -9, (mode, call, ended.stderr)
