@@ -11,7 +11,8 @@ import os
 import signal
 import subprocess
 import time
-from collections.abc import Sequence
+import uuid
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any, Optional
 
@@ -105,6 +106,20 @@ def assert_resumable(stage: Stage, arguments: Sequence[str], mode: str, envelope
     assert left == [], where
 
 
+@pytest.fixture
+def transcripts(stage: Stage) -> Iterator[None]:
+    """Transcripts bear a time of this test's own, so that those of killed scripts can be removed from /tmp too."""
+    stamp = f"{uuid.uuid4().int % 10**8:08}-{os.getpid() % 10**6:06}"
+    fake = stage.room.root / "bin" / "date"
+    fake.parent.mkdir()
+    fake.write_text(f'#!/bin/sh\n[ "$*" = +%Y%m%d-%H%M%S ] && echo {stamp} || exec /bin/date "$@"\n')
+    fake.chmod(0o755)
+    stage.env["PATH"] = f"{fake.parent}:{stage.env['PATH']}"
+    yield
+    for path in Path("/tmp").glob(f"*mega-code-enhance-{stamp}*"):
+        path.unlink()
+
+
 # The scripts: moments by the clock, the signal to the script alone or to its whole group, as a terminal sends it.
 
 
@@ -152,6 +167,7 @@ def values(stdout: str) -> dict[str, str]:
     return dict(line.split("=", 1) for line in stdout.splitlines() if "=" in line)
 
 
+@pytest.mark.usefixtures("transcripts")
 @pytest.mark.parametrize("mode", ["submit.sh", "poll.sh", "install.sh", "enhance.sh"])
 def test_a_signal_at_any_moment_of_a_script_leaves_its_stdout_its_envelope_and_its_status_agreed(
     stage: Stage, fake: FakeGateway, mode: str
