@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import signal
@@ -43,7 +44,8 @@ def emit(envelope: Envelope, result_json: Optional[str] = None) -> int:
         try:
             _write(result_json, line)
         except (OSError, ValueError) as error:
-            print(f"warning: {result_json!r} could not be written: {error}", file=sys.stderr)
+            with contextlib.suppress(OSError, ValueError):
+                print(f"warning: {result_json!r} could not be written: {error}", file=sys.stderr, flush=True)
     print_line(line)
     return exit_status(envelope)
 

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import json
 import os
 from typing import Any, Optional, Union
 
 PathLike = Union[str, "os.PathLike[str]"]
+# What a file system answers that cannot flush a folder.
+_UNFLUSHABLE = (errno.EINVAL, errno.EBADF, errno.ENOSYS, errno.ENOTSUP, errno.EOPNOTSUPP, errno.EACCES, errno.EPERM)
 
 
 def write_atomic(path: PathLike, data: bytes, mode: int = 0o600) -> None:
@@ -29,7 +32,7 @@ def write_atomic(path: PathLike, data: bytes, mode: int = 0o600) -> None:
         with contextlib.suppress(OSError):
             os.unlink(sibling)
         raise
-    flush_folder(folder)
+    settle_folder(folder)
 
 
 def write_json(path: PathLike, value: object) -> None:
@@ -49,10 +52,18 @@ def read_json(path: PathLike, limit: int = 128 * 1024 * 1024) -> Optional[Any]:
 
 
 def flush_folder(path: PathLike) -> None:
-    """Make a rename inside `path` survive a power cut, where the file system can."""
+    """Make a rename inside `path` survive a power cut, where the file system can. Raises OSError where it fails."""
     descriptor = os.open(path, os.O_RDONLY | os.O_DIRECTORY)
     try:
-        with contextlib.suppress(OSError):
-            os.fsync(descriptor)
+        os.fsync(descriptor)
+    except OSError as error:
+        if error.errno not in _UNFLUSHABLE:
+            raise
     finally:
         os.close(descriptor)
+
+
+def settle_folder(path: PathLike) -> None:
+    """`flush_folder` after a rename that stands whatever becomes of it: trouble is no failure any more."""
+    with contextlib.suppress(OSError):
+        flush_folder(path)

@@ -51,13 +51,18 @@ number='^[0-9]+([.][0-9]+)?$' zero='^0+([.]0+)?$'
 [[ ! "$timeout" =~ $zero ]] || timeout=999999999
 project="$(project_dir "$project")"
 
-lines='' status=0 interrupted=''
-trap 'interrupted=yes' INT # each step ends in its own way, and then so do we
+lines='' status=0
+printed="$(mktemp "${TMPDIR:-/tmp}/mega-code.XXXXXX")"
+trap 'rm -f -- "$printed"' EXIT
 
-step() { # <script> [args...]; sets `lines` to what it printed, and `status`
-  [ -z "$interrupted" ] || exit 130
-  status=0
-  lines="$("$MEGA_DIR/scripts/$1" "${@:2}")" || status=$?
+step() { # <script> [args...]; sets `lines` to what it printed, and `status`; each ends in its own way when interrupted
+  [ -z "$signal" ] || { status="$(signal_status)" && finish; }
+  set -m # without, what runs in the background would be deaf to INT
+  "$MEGA_DIR/scripts/$1" "${@:2}" </dev/null >"$printed" &
+  running=$! status=0
+  set +m
+  await_job || status=$?
+  lines="$(cat -- "$printed")"
 }
 
 line() { # <key>; its value in `lines`
@@ -111,6 +116,7 @@ else
   answer=''
   if on_terminal; then
     "$MEGA_DIR/scripts/report.sh" "$(line RESULT_JSON)" >&2
+    trap - TERM
     answer="$(pick_scope "$name" "$scope")" || status=130
   fi
   if [ -z "$answer" ]; then

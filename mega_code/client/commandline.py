@@ -61,22 +61,27 @@ def answer(work: Callable[[], Envelope], job_id: Callable[[], Optional[str]], re
     open_streams()
     interrupt.listen()
     try:
-        envelope = work()
+        interrupt.release()
+        envelope = _attempt(work, job_id)
+        interrupt.hold()  # the outcome is known; a signal changes it no more
     except interrupt.Interrupted as signal:
         elapsed = round(time.monotonic() - started, 1)
         envelope = {"interrupted": {"job_id": job_id(), "elapsed_s": elapsed, "signal": signal.name}}
-    except MegaCodeError as error:
-        envelope = error.envelope(job_id())
-        say(f"error: {error.message} [{error.code}]")
+    if envelope is None:
+        return MISSING_PACKAGE
+    return emit(envelope, result_json)
+
+
+def _attempt(work: Callable[[], Envelope], job_id: Callable[[], Optional[str]]) -> Optional[Envelope]:
+    """What `work` gives, or the error it ends in; None where our launcher is to bring a package first."""
+    try:
+        return work()
     except Exception as error:
         if is_missing_package(error) and LAUNCHER in os.environ:
-            return MISSING_PACKAGE
-        told = as_error(error)
-        envelope = told.envelope(job_id())
+            return None
+        told = error if isinstance(error, MegaCodeError) else as_error(error)
         say(f"error: {told.message} [{told.code}]")
-    status = emit(envelope, result_json)
-    sys.stderr.flush()
-    return status
+        return told.envelope(job_id())
 
 
 def is_missing_package(error: Exception) -> bool:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import sys
 import unicodedata
 
@@ -15,8 +16,9 @@ def plain(text: object, keep: str = "") -> str:
 
 
 def say(message: str) -> None:
-    """A progress line."""
-    print(plain(message), file=sys.stderr, flush=True)
+    """A progress line; where nobody can read it (stderr on a full disk) the work goes on."""
+    with contextlib.suppress(OSError, ValueError):
+        print(plain(message), file=sys.stderr, flush=True)
 
 
 def warn(message: str) -> None:

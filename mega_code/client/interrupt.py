@@ -25,38 +25,48 @@ class Interrupted(BaseException):
 
 class _State:
     holding = False
-    pending: Optional[int] = None
+    came: Optional[int] = None
 
 
 def _handle(number: int, _frame: Optional[FrameType]) -> None:
-    # The first signal decides; the end is under way and further ones change nothing.
+    # The first signal decides; the end is under way, and further ones, of which one may be pending, change nothing.
+    if _State.came is not None:
+        return
+    _State.came = number
     for other in SIGNALS:
         signal.signal(other, signal.SIG_IGN)
-    if _State.holding:
-        _State.pending = number
-    else:
+    if not _State.holding:
         raise Interrupted(number)
 
 
 def listen() -> None:
-    """Turn the first of the signals into `Interrupted`, raised in the main thread."""
+    """Turn the first of the signals into `Interrupted`, raised in the main thread unless they are held back."""
     for number in SIGNALS:
         signal.signal(number, _handle)
+
+
+def hold() -> None:
+    """Hold the signals back: one that comes is only noted."""
+    _State.holding = True
+
+
+def release() -> None:
+    """Raise `Interrupted` for a signal that was held back, and from now on for one that comes."""
+    _State.holding = False
+    if _State.came is not None:
+        raise Interrupted(_State.came)
 
 
 @contextlib.contextmanager
 def held() -> Iterator[None]:
     """Hold the signals back for a few steps that belong together and are the last of a command.
 
-    One that comes meanwhile finds the work done, and the envelope says what was done; it is raised only where the
+    One that comes from here on finds the work done, and the envelope says what was done; it is raised only where the
     steps failed.
     """
-    _State.holding = True
+    hold()
     try:
         yield
     except BaseException:
-        if _State.pending is not None:
-            raise Interrupted(_State.pending) from None
+        release()
         raise
-    finally:
-        _State.holding = False

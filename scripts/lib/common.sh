@@ -9,9 +9,10 @@ say() { # <message...>
   printf '%s: %s\n' "${name%.sh}" "$*" >&2
 }
 
-die() { # <code> <message...>
+die() { # <code> <message...>; silent where a signal is behind it
   local code="$1"
   shift
+  [ -z "$signal" ] || exit "$(signal_status)"
   say "$*"
   exit "$code"
 }
@@ -67,7 +68,11 @@ open_transcript() { # <result.json|install.json> [<log to go on with>]; sets LOG
     [[ "$LOG" == *.log && -f "$LOG" && ! -L "$LOG" && -O "$LOG" ]] ||
       die 4 "--log needs a .log file of yours that an earlier step printed."
     RESULT_JSON="${LOG%.log}.$1"
-    { rm -f -- "$RESULT_JSON" && claim "$RESULT_JSON"; } || die 4 "$RESULT_JSON cannot be written."
+    until claim "$RESULT_JSON"; do # an earlier step of that kind has its own
+      number=$((number + 1))
+      [ "$number" -le 1000 ] || die 4 "${LOG%.log}.$1 cannot be created."
+      RESULT_JSON="${LOG%.log}-$number.$1"
+    done
     return
   fi
   stem="/tmp/mega-code-enhance-$(date +%Y%m%d-%H%M%S)"
@@ -83,9 +88,11 @@ open_transcript() { # <result.json|install.json> [<log to go on with>]; sets LOG
 
 remote_step() { # <result.json|install.json> <log to go on with, or ''> [args...]; runs the client, reports, leaves
   local status=0
+  catch_signals
   open_transcript "$1" "$2"
   shift 2
   run_logged "$LOG" mega_code.client.remote_enhance "$@" --result-json "$RESULT_JSON" || status=$?
+  trap '' INT TERM # the outcome is known, and has to be said
   printf 'LOG=%s\nRESULT_JSON=%s\n' "$LOG" "$RESULT_JSON"
   if [ -s "$RESULT_JSON" ]; then
     run_python mega_code.client.report --headline "$RESULT_JSON" || say "the result cannot be read; see $LOG."

@@ -92,6 +92,7 @@ run_logged() { # <log> <module> [args...]; stdout to the log, stderr to the log 
   exec 4<&-
   supervise "$@" >>"$log" 2>&3 || status=$?
   if [ "$status" -eq "$MISSING_PACKAGES" ]; then
+    trap - INT TERM
     make_venv 2>&3
     status=0
     supervise "$@" >>"$log" 2>&3 || status=$?
@@ -101,24 +102,46 @@ run_logged() { # <log> <module> [args...]; stdout to the log, stderr to the log 
   return "$status"
 }
 
-# Passes INT and TERM on to the module, however they arrive, and waits for its own end. Ignored around the start, since
-# Bash waits for ever for what dies while it begins to wait. Said again until heard, since a Python that is only starting
-# does not listen yet.
-supervise() { # <module> [args...]
-  local job code status=0 signal=''
+# Ignored around the start, since Bash waits for ever for what dies while it begins to wait; the module then listens by
+# itself.
+supervise() { # <module> [args...]; its status, with INT and TERM passed on to it
   trap '' INT TERM
   (start_python "$@") </dev/null 3>&- &
-  job=$!
-  trap 'signal=INT' INT
-  trap 'signal=TERM' TERM
-  while :; do
+  running=$!
+  await_job
+}
+
+running='' signal='' # what is waited for, and which of INT and TERM came
+
+catch_signals() { # INT and TERM, however they arrive, are noted, and passed on to what is waited for
+  trap 'pass_on INT' INT
+  trap 'pass_on TERM' TERM
+}
+
+signal_status() {
+  case "$signal" in
+  INT) printf '130\n' ;;
+  TERM) printf '143\n' ;;
+  esac
+}
+
+pass_on() { # <signal>
+  signal="$1"
+  [ -z "$running" ] || kill -s "$1" "$running" 2>/dev/null || :
+}
+
+# A signal is said again until it is heard, since what is only starting does not listen yet; and what has heard it is not
+# waited for before it is gone, for the reason above.
+await_job() { # waits for the own end of what runs; its status
+  local code status=0
+  catch_signals
+  [ -n "$signal" ] || wait "$running" 2>/dev/null || status=$?
+  if [ -n "$signal" ]; then
+    while kill -s "$signal" "$running" 2>/dev/null; do sleep 0.2; done
     code=0
-    wait "$job" 2>/dev/null || code=$?
+    wait "$running" 2>/dev/null || code=$?
     [ "$code" -eq 127 ] || status="$code"
-    [ -n "$signal" ] || break
-    while kill -s "$signal" "$job" 2>/dev/null; do sleep 0.2; done
-    signal=''
-  done
-  trap - INT TERM
+  fi
+  running=''
   return "$status"
 }

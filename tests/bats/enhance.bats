@@ -157,7 +157,7 @@ installed() { # <scope>; whether the enhanced skill is there
   skill demo-skill
   run -0 enhance.sh demo-skill --yes
   [[ "$(cat "$TRANSCRIPT.log")" == *'{"submitted"'*'"needs_install_location"'*'"installed": true'* ]]
-  equal "$(printf '%s\n' "$TRANSCRIPT".{install.json,log,result.json})" "$(printf '%s\n' "$TRANSCRIPT"*)"
+  equal "$(printf '%s\n' "$TRANSCRIPT"{-2.result.json,.install.json,.log,.result.json})" "$(printf '%s\n' "$TRANSCRIPT"*)"
 }
 
 @test "enhance: a refused skill is status 4, a server that is away 5, and the report says why" {

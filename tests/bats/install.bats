@@ -28,6 +28,15 @@ fetched() { # a job that is fetched and ready
   [ -f "$HOME/.claude/skills/demo-skill/SKILL.md" ]
 }
 
+@test "install: --log leaves the envelope of an earlier step as it is" {
+  fetched
+  run -0 install.sh --job-id "$JOB" --skill-name demo-skill --scope project --log "$TRANSCRIPT.log"
+  earlier="$(cat "$TRANSCRIPT.install.json")"
+  run -0 install.sh --job-id "$JOB" --skill-name demo-skill --scope project --log "$TRANSCRIPT.log"
+  equal "RESULT_JSON=$TRANSCRIPT-2.install.json" "${lines[1]}"
+  equal "$earlier" "$(cat "$TRANSCRIPT.install.json")"
+}
+
 @test "install: a project copy beside a global one is shadowed" {
   skill demo-skill global
   fetched

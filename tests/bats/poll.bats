@@ -89,7 +89,8 @@ load test_helper
   run -0 submit.sh --skill-name demo-skill
   run -0 --separate-stderr poll.sh --job-id "$JOB" --log "$(value LOG)"
   equal "LOG=$TRANSCRIPT.log" "${lines[0]}"
-  equal "RESULT_JSON=$TRANSCRIPT.result.json" "${lines[1]}"
+  equal "RESULT_JSON=$TRANSCRIPT-2.result.json" "${lines[1]}"
+  [[ "$(cat "$TRANSCRIPT.result.json")" == *'"submitted"'* ]]
   equal ready "$(value OUTCOME)"
   [[ "$(cat "$TRANSCRIPT.log")" == *'{"submitted"'*'"needs_install_location"'* ]]
 }
@@ -104,13 +105,15 @@ load test_helper
   equal precious "$(cat "$ROOM/victim")"
 }
 
-@test "poll: a link in the place of the result of a continued transcript is replaced, not followed" {
+@test "poll: a link in the place of the result of a continued transcript is left alone, not followed" {
   fake_gateway
   printf 'precious\n' >"$ROOM/victim"
   : >"$TRANSCRIPT.log"
   ln -s "$ROOM/victim" "$TRANSCRIPT.result.json"
   run -0 poll.sh --job-id "$JOB" --log "$TRANSCRIPT.log"
   equal ready "$(value OUTCOME)"
+  equal "$TRANSCRIPT-2.result.json" "$(value RESULT_JSON)"
+  [ -L "$TRANSCRIPT.result.json" ]
   equal precious "$(cat "$ROOM/victim")"
 }
 

@@ -33,7 +33,7 @@ def shell(client: Client, tail: str, *arguments: str, module: str = "remote_enha
     return done.returncode, done.stdout
 
 
-@pytest.mark.parametrize("tail", [">&-", "2>&-", ">/dev/full", "<&- >/dev/null 2>&1"])
+@pytest.mark.parametrize("tail", [">&-", "2>&-", ">/dev/full", "2>/dev/full", "<&- >/dev/null 2>&1"])
 def test_a_stream_that_is_closed_or_full_changes_no_exit_status(client: Client, tail: str) -> None:
     status, out = shell(client, tail, "--what")
     assert status == 4 and (not out or json.loads(out)["error"]["code"] == "invalid_arguments")

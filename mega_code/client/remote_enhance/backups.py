@@ -11,8 +11,9 @@ from datetime import datetime, timezone
 from pathlib import Path
 from typing import Any, Optional
 
+from mega_code.client.console import warn
 from mega_code.errors import MegaCodeError
-from mega_code.files import flush_folder, read_json, write_json
+from mega_code.files import flush_folder, read_json, settle_folder, write_json
 from mega_code.paths import DataDir
 
 SUFFIX = "-backup"
@@ -37,12 +38,12 @@ def keep(content: Path, origin: Path, reason: str, data: DataDir) -> Path:
             "reason": reason,
         }
         write_json(folder / f"{origin.name}.json", note)
+        flush_folder(data.enhancements)
         _move(content, kept)
     except OSError:
         shutil.rmtree(folder, ignore_errors=True)
         raise
-    flush_folder(folder)
-    flush_folder(data.enhancements)
+    settle_folder(folder)
     return kept
 
 
@@ -67,6 +68,7 @@ def _move(content: Path, kept: Path) -> None:
             raise
         copy_tree(content, kept.with_name(f".{kept.name}.part"))
         os.rename(kept.with_name(f".{kept.name}.part"), kept)
+        flush_folder(kept.parent)
         discard(content)
 
 
@@ -101,16 +103,39 @@ def flush_tree(path: Path) -> None:
 
 
 def discard(path: Path) -> None:
-    """Remove a folder, file or link; it disappears from its place in one rename, then goes bit by bit."""
-    junk = Path(tempfile.mkdtemp(prefix=f".{path.name.lstrip('.').split('.')[0]}.mega-junk-", dir=path.parent))
+    """Remove a folder, file or link; it disappears from its place in one rename, then goes bit by bit.
+
+    Raises OSError; then it still stands.
+    """
+    junk = _beside(path, "junk")
     try:
         os.rename(path, junk / "content")
     except OSError as error:
         os.rmdir(junk)
         if error.errno != errno.EXDEV:
             raise
-        junk = path  # a folder of an overlay's lower layer, which can be removed but not moved
-    shutil.rmtree(junk, ignore_errors=True)
+        _wear_away(path)
+    else:
+        shutil.rmtree(junk, ignore_errors=True)
+
+
+def _wear_away(path: Path) -> None:
+    """Remove a folder of an overlay's lower layer, which can be removed but not moved.
+
+    A mark beside it says so meanwhile: where the removal stops half way, the next run goes on with it.
+    """
+    mark = _beside(path, "gone")
+    flush_folder(path.parent)
+    try:
+        shutil.rmtree(path)
+        os.rmdir(mark)
+    except OSError as error:
+        warn(f"{path} is not gone yet ({error.strerror}); the next command goes on with it")
+
+
+def _beside(path: Path, kind: str) -> Path:
+    """A new hidden folder beside `path`, named as `places` names them."""
+    return Path(tempfile.mkdtemp(prefix=f".{path.name}.mega-{kind}-", dir=path.parent))
 
 
 def listing(data: DataDir, skill_name: Optional[str] = None) -> list[dict[str, Any]]:

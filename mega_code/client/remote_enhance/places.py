@@ -7,6 +7,7 @@ Beside the destination live, for a moment, hidden siblings whose names say what 
                          content, whose inode differs
     .NAME.mega-old-X     the old content, where no exchange exists
     .NAME.mega-junk-X    on its way out
+    .NAME.mega-gone-X    empty: what stands at NAME is on its way out bit by bit, and whole in a backup
 
 So a later run can tell what a killed one left, without a journal.
 """
@@ -27,10 +28,10 @@ from mega_code.client import interrupt
 from mega_code.client.console import say, warn
 from mega_code.client.remote_enhance import backups
 from mega_code.client.remote_enhance.exchange import exchange
-from mega_code.files import flush_folder
+from mega_code.files import flush_folder, settle_folder
 from mega_code.paths import DataDir
 
-_SIBLING = re.compile(r"\.(.+)\.mega-(new|ready|old|junk)-([0-9A-Za-z_]+)")
+_SIBLING = re.compile(r"\.(.+)\.mega-(new|ready|old|junk|gone)-([0-9A-Za-z_]+)")
 Exchange = Callable[[Path, Path], bool]
 
 
@@ -58,7 +59,8 @@ def put(place: Path, fill: Callable[[Path], None], reason: str, data: DataDir, s
             with interrupt.held():
                 return Put(place, _swap_in(building, place, reason, data, swap))
         finally:
-            _remove(building)
+            with contextlib.suppress(OSError):  # the next run removes it
+                _remove(building)
 
 
 def _sibling(place: Path, kind: str) -> Path:
@@ -71,31 +73,37 @@ def _swap_in(building: Path, place: Path, reason: str, data: DataDir, swap: Exch
         warn(f"{place} was a link to {os.readlink(place)}; the link is replaced and kept, its target is not touched")
     if not os.path.lexists(place):
         os.rename(building, place)
-        flush_folder(place.parent)
+        settle_folder(place.parent)
         return None
     ready = building.with_name(f".{place.name}.mega-ready-{os.lstat(building).st_ino}")
     os.rename(building, ready)
-    flush_folder(place.parent)
+    displaced = None
     try:
+        flush_folder(place.parent)
         displaced = _swap(ready, place, swap)
         flush_folder(place.parent)
-    except OSError:
-        _remove(ready)
-        raise
-    try:
         return backups.keep(displaced, place, reason, data)
     except OSError:
-        # Without a backup the old content has to stand where it stood; nothing of it lies in a lower layer any more.
-        if displaced == ready and swap(displaced, place):
-            os.rename(displaced, building)
-        else:
-            os.rename(place, building)
-            os.rename(displaced, place)
+        with contextlib.suppress(OSError):  # what cannot be set right now is set right by the next run
+            if displaced:
+                _unswap(ready, place, displaced, swap)
+            recover_locked(place.parent, data)
         raise
+
+
+def _unswap(ready: Path, place: Path, displaced: Path, swap: Exchange) -> None:
+    """Back to where nothing was swapped, or to where the old content only waits for its place.
+
+    Without a backup the old content has to stand where it stood; nothing of it lies in a lower layer any more.
+    """
+    if displaced != ready:
+        os.rename(place, ready)
+    elif not swap(ready, place):
+        raise OSError(errno.ENOTSUP, os.strerror(errno.ENOTSUP), str(place))
 
 
 def _swap(ready: Path, place: Path, swap: Exchange) -> Path:
-    """Put `ready` into `place`; gives where the old content lies now."""
+    """Put `ready` into `place`; gives where the old content lies now. Raises OSError; `recover_locked` rolls back."""
     try:
         return ready if swap(ready, place) else _rename_twice(ready, place)
     except OSError as error:
@@ -119,14 +127,10 @@ def _copy_aside(ready: Path, place: Path) -> Path:
 
 
 def _rename_twice(ready: Path, place: Path) -> Path:
-    """The exchange of a platform without one; taken back if its second half fails."""
+    """The exchange of a platform without one."""
     old = _sibling(place, "old")
     os.rename(place, old)
-    try:
-        os.rename(ready, place)
-    except OSError:
-        os.rename(old, place)
-        raise
+    os.rename(ready, place)
     return old
 
 
@@ -135,7 +139,7 @@ def take(place: Path, reason: str, data: DataDir) -> Path:
     with locked(place.parent), interrupt.held():
         recover_locked(place.parent, data)
         kept = backups.keep(place, place, reason, data)
-        flush_folder(place.parent)
+        settle_folder(place.parent)
         return kept
 
 
@@ -180,6 +184,11 @@ def recover_locked(folder: Path, data: DataDir) -> None:
         place = folder / name
         if kind in ("new", "junk"):
             _remove(path)
+        elif kind == "gone":
+            if os.path.lexists(place):
+                backups.keep(place, place, "cleanup", data)  # what somebody put there since is not lost either
+            _remove(path)
+            say(f"finished an interrupted removal of {place}")
         elif kind == "old" and (not os.path.lexists(place) or _is_unswapped(folder, name)):
             _remove(place)
             os.rename(path, place)
@@ -205,7 +214,7 @@ def _leftovers(folder: Path) -> list[tuple[Path, str, str, str]]:
         return []
     matches = [_SIBLING.fullmatch(name) for name in names]
     found = [(folder / match[0], match[1], match[2], match[3]) for match in matches if match]
-    return sorted(found, key=lambda entry: (("junk", "new", "old", "ready").index(entry[2]), entry[0]))
+    return sorted(found, key=lambda entry: (("junk", "gone", "new", "old", "ready").index(entry[2]), entry[0]))
 
 
 def _remove(path: Path) -> None:

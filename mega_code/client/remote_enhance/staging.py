@@ -14,7 +14,7 @@ from pathlib import Path
 
 from mega_code.client.remote_enhance.manifest import File
 from mega_code.errors import MegaCodeError
-from mega_code.files import flush_folder
+from mega_code.files import settle_folder
 
 CHUNK = 1024 * 1024
 
@@ -79,20 +79,31 @@ def building(target: Path) -> Iterator[Path]:
     for left in target.parent.glob(f"{prefix}*.part"):
         with contextlib.suppress(OSError), _locked(left):
             shutil.rmtree(left)
-    folder = Path(tempfile.mkdtemp(prefix=prefix, suffix=".part", dir=target.parent))
-    try:
-        with _locked(folder):
+    with contextlib.ExitStack() as stack:
+        folder = _private(target.parent, prefix, stack)
+        try:
             yield folder
-    finally:
-        shutil.rmtree(folder, ignore_errors=True)
+        finally:
+            shutil.rmtree(folder, ignore_errors=True)
+
+
+def _private(parent: Path, prefix: str, stack: contextlib.ExitStack) -> Path:
+    """A new folder, locked until `stack` is left."""
+    while True:
+        folder = Path(tempfile.mkdtemp(prefix=prefix, suffix=".part", dir=parent))
+        # Not locked yet, it looks like a leftover to another run for the same job, which then removes it.
+        with contextlib.suppress(FileNotFoundError, BlockingIOError):
+            stack.enter_context(_locked(folder))
+            if folder.is_dir():
+                return folder
 
 
 @contextlib.contextmanager
-def _locked(folder: Path) -> Iterator[None]:
-    """Hold the folder's lock. Raises OSError where somebody else does."""
+def _locked(folder: Path, wait: int = fcntl.LOCK_NB) -> Iterator[None]:
+    """Hold the folder's lock. Raises OSError where somebody else does, or with `wait` 0 waits for him."""
     descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
     try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        fcntl.flock(descriptor, fcntl.LOCK_EX | wait)
         yield
     finally:
         os.close(descriptor)
@@ -101,15 +112,16 @@ def _locked(folder: Path) -> Iterator[None]:
 def withdraw(target: Path) -> None:
     """Remove a staging dir whose job has nothing to install any more."""
     if target.is_dir():
-        with building(target) as folder:
+        with building(target) as folder, contextlib.suppress(FileNotFoundError):
             os.rename(target, folder / "old")
 
 
 def publish(folder: Path, target: Path) -> None:
     """Move a complete `folder` to `target` in one rename; an older `target` goes away first."""
     old = folder.with_name(f"{folder.name}.old.part")
-    with contextlib.suppress(FileNotFoundError):
-        os.rename(target, old)
-    os.rename(folder, target)
-    flush_folder(target.parent)
+    with _locked(target.parent, wait=0):  # two that wait for one job may be done at once
+        with contextlib.suppress(FileNotFoundError):
+            os.rename(target, old)
+        os.rename(folder, target)
+    settle_folder(target.parent)
     shutil.rmtree(old, ignore_errors=True)
