@@ -11,7 +11,7 @@ from collections.abc import Callable, Sequence
 from typing import NoReturn, Optional
 
 from mega_code.client import interrupt
-from mega_code.client.console import say
+from mega_code.client.console import concealed, say
 from mega_code.envelope import Envelope, emit
 from mega_code.errors import MegaCodeError
 
@@ -74,7 +74,7 @@ def answer(work: Callable[[], Envelope], job_id: Callable[[], Optional[str]], re
         told = as_error(error)
         envelope = told.envelope(job_id())
         say(f"error: {told.message} [{told.code}]")
-    status = emit(envelope, result_json)
+    status = emit(concealed(envelope), result_json)
     sys.stderr.flush()
     return status
 
