@@ -4,18 +4,17 @@ from __future__ import annotations
 
 import os
 
-FILE_VARIABLE = "MEGA_CODE_TALLY"  # names the file the counts are appended to
+FILE = os.environ.get("MEGA_CODE_TALLY")  # read on import: later, a test's environment is a clean room
 
 
 def tally(name: str, count: int) -> None:
-    """Append the line `name | count` to the file that MEGA_CODE_TALLY names; do nothing where it names none.
+    """Append the line `name | count` to the file that MEGA_CODE_TALLY named at the start; without one, do nothing.
 
     One `write` on a descriptor opened for appending: processes that count at the same time do not cut each other's lines.
     """
-    path = os.environ.get(FILE_VARIABLE)
-    if not path:
+    if not FILE:
         return
-    descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o644)
+    descriptor = os.open(FILE, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o644)
     try:
         os.write(descriptor, f"{name} | {count}\n".encode())
     finally:
