@@ -91,7 +91,7 @@ def check_server_url(url: str) -> str:
         )
     path = parts.path.rstrip("/")
     if path.endswith(API_BASE):
-        path = path[: -len(API_BASE)]
+        path = path[: -len(API_BASE)].rstrip("/")
     return f"{parts.scheme}://{parts.netloc}{path}"
 
 

@@ -144,6 +144,7 @@ def test_a_client_json_that_makes_no_sense_is_no_gateway(data: DataDir, content:
     [
         ("https://x.example/", "https://x.example"),
         ("https://x.example/api/megacode/v1/", "https://x.example"),
+        ("https://x.example//api/megacode/v1", "https://x.example"),
         ("https://x.example/base", "https://x.example/base"),
         ("http://127.0.0.1:80", "http://127.0.0.1:80"),
         ("http://127.8.9.1:1", "http://127.8.9.1:1"),
