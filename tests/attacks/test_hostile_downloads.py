@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import gzip
 import time
 import zlib
@@ -13,8 +14,10 @@ from typing import Any, Union
 import pytest
 import requests
 
-from mega_code.client.remote_enhance import retrying, transport
+from mega_code import settings
+from mega_code.client.remote_enhance import api, manifest, retrying, transport
 from mega_code.client.remote_enhance.wire import Pace, Stalled
+from mega_code.errors import MegaCodeError
 from support.batch import Batch
 from support.client import Client
 from support.fake_gateway import SKILL_MD, Answer, FakeGateway, Handler, hang
@@ -111,7 +114,11 @@ def test_no_path_leads_out_of_the_staging_dir(client: Client, fake: FakeGateway,
 
 def test_no_address_but_an_allowed_one_is_fetched(client: Client, fake: FakeGateway, batch: Batch) -> None:
     urls = list(addresses(fake.url))
+    source = manifest.Source(fake.url, settings.DEFAULT_HOST_SUFFIXES)
     for url in urls:
+        with pytest.raises(MegaCodeError, match="not allowed"):
+            manifest.check_url(url, source)
+    for url in urls[::5]:  # through the whole command, which costs more
         fake.file_extra = {"scripts/run.sh": {"url": url}}
         assert poll(batch, client, fake) == "invalid_path", url
     assert {seen.path.split("/")[1] for seen in fake.seen} == {"api"}
@@ -345,6 +352,32 @@ def test_a_peer_that_trickles_is_given_up_in_time(fake: FakeGateway, name: str) 
     tally("hostile bodies", 1)
 
 
+@pytest.mark.parametrize("method", ["GET", "CONNECT"])
+@pytest.mark.parametrize("name", ["a header now and then", "a stall in the head", "silence"])
+def test_a_proxy_that_trickles_is_given_up_in_time(
+    fake: FakeGateway, monkeypatch: pytest.MonkeyPatch, name: str, method: str
+) -> None:
+    scheme = "https" if method == "CONNECT" else "http"
+    monkeypatch.setenv(f"{scheme}_proxy", fake.url)
+    fake.on(method, "host.invalid", TRICKLES[name])
+    started = time.monotonic()
+    with pytest.raises((Stalled, requests.RequestException)):
+        transport.Transport(BRISK).send("GET", f"{scheme}://host.invalid/", cap=MIB)
+    assert time.monotonic() - started < 2.5 and fake.count(method, "host.invalid") == 1
+
+
+def test_an_answer_that_is_held_back_for_long_is_waited_for(fake: FakeGateway) -> None:
+    """As a server may that was asked to `Prefer: wait`: no byte for longer than a transfer may stall, then all."""
+
+    def hold(handler: Handler) -> Answer:
+        handler.fake.closing.wait(0.8)
+        return Answer(200, b"late")
+
+    fake.on("GET", "/x", hold)
+    patient = transport.Transport(Pace(connect=0.3, read=3.0, stall=0.3, transfer=0.5))
+    assert patient.send("GET", f"{fake.url}/x", cap=MIB).body == b"late"
+
+
 def test_attempts_that_trickle_and_break_off_share_one_time(fake: FakeGateway) -> None:
     def respond(handler: Handler) -> None:
         handler.wfile.write(OK + b"Content-Length: 99\r\n\r\n")
@@ -354,7 +387,7 @@ def test_attempts_that_trickle_and_break_off_share_one_time(fake: FakeGateway) -
 
     fake.on("GET", "/x", respond)
     sender = transport.Transport(BRISK)
-    watch = sender.watch(MIB)
+    watch = sender.watch()
     with pytest.raises(Stalled):
         retrying.persist(
             lambda: sender.send("GET", f"{fake.url}/x", cap=MIB, watch=watch), retrying.is_dropped, lambda seconds: None
@@ -392,6 +425,37 @@ def outcomes(*given: Any) -> tuple[Callable[[], transport.Response], list[float]
         return transport.Response(*outcome)
 
     return send, []
+
+
+SILENT, REFUSED = requests.ReadTimeout(), requests.ConnectionError()
+BUSY: tuple[Any, ...] = (503, {}, b"")
+FULL: tuple[Any, ...] = (429, {}, b'{"error": {"code": "queue_full"}}')
+GOOD: tuple[Any, ...] = (200, {}, b"{}")
+
+
+@pytest.mark.parametrize(
+    ("given", "attempts"),
+    [
+        ((SILENT, GOOD), 2),
+        ((SILENT, SILENT), 2),
+        ((REFUSED,) * 5, 5),
+        ((BUSY,) * 5, 5),
+        ((FULL, FULL), 2),
+        ((FULL, SILENT, BUSY, REFUSED, GOOD), 5),
+        ((BUSY, SILENT, BUSY, SILENT), 4),
+        ((requests.exceptions.InvalidURL(),), 1),
+        ((Stalled(),), 1),
+        (((500, {}, b""),), 1),
+        (((401, {}, b""),), 1),
+    ],
+)
+def test_a_call_is_asked_again_five_times_but_after_silence_or_a_full_queue_once(
+    given: tuple[Any, ...], attempts: int
+) -> None:
+    send, pauses = outcomes(*given)
+    with contextlib.suppress(requests.RequestException, Stalled):
+        retrying.persist(send, api.Patience(), pauses.append)
+    assert len(pauses) == attempts - 1 == len(given) - 1
 
 
 @pytest.mark.parametrize(

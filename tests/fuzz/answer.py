@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from typing import Any
+from urllib.parse import urlsplit
 
 from fuzz.refusal import refused_with
 from mega_code.client import console, report
@@ -89,4 +90,5 @@ def _judge(answer: dict[str, Any]) -> None:
     with refused_with(CODES):
         for file in manifest.read(answer):
             assert check_relpath(file.relpath) == file.relpath
-            assert manifest.check_url(file.url, SOURCE).lower().startswith(("https://", "http://127.0.0.1:8000"))
+            parts = urlsplit(manifest.check_url(file.url, SOURCE))
+            assert parts.scheme == "https" or (parts.hostname, parts.port) == ("127.0.0.1", 8000)

@@ -214,7 +214,7 @@ class Handler(BaseHTTPRequestHandler):
         self.end_headers()
         self.wfile.write(data)
 
-    do_GET = do_POST = handle_any
+    do_GET = do_POST = do_CONNECT = handle_any
 
     def handle(self) -> None:
         with contextlib.suppress(OSError):  # the client goes away in some tests, as they mean it to

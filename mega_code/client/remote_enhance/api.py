@@ -35,7 +35,7 @@ class Poll(NamedTuple):
     held: bool
 
 
-class _Patience:
+class Patience:
     """Which outcomes of a call are worth another attempt.
 
     A server that has no room, or that was silent for a whole minute, is asked once more; whatever else may pass
@@ -134,10 +134,10 @@ class Gateway:
     def _call(
         self, method: str, path: str, headers: Optional[dict[str, str]] = None, data: Optional[bytes] = None
     ) -> Json:
-        watch = self._transport.watch(ANSWER_BYTES)
+        watch = self._transport.watch()
         with _named_failures():
             response = persist(
-                lambda: self._send(method, path, headers or {}, data=data, watch=watch), _Patience(), self._sleep
+                lambda: self._send(method, path, headers or {}, data=data, watch=watch), Patience(), self._sleep
             )
         if response.status == 429:
             error = self._error(response)

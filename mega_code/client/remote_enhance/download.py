@@ -138,7 +138,7 @@ class _Download:
     def _transfer(self, file: File, stream: IO[bytes]) -> _Received:
         """Bring a file into `stream`, which starts anew where an attempt breaks off."""
         received = _Received(stream, self._count)
-        watch = self.transport.watch(self.caps.file)
+        watch = self.transport.watch()
 
         def attempt() -> transport.Response:
             received.restart()

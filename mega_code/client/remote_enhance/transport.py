@@ -20,7 +20,7 @@ from urllib3.exceptions import HTTPError, ReadTimeoutError
 
 from mega_code.client.remote_enhance import wire
 from mega_code.client.remote_enhance.encodings import decoder
-from mega_code.client.remote_enhance.wire import KIB, MIB, Pace, Stalled, TooLarge, Watch
+from mega_code.client.remote_enhance.wire import KIB, Pace, Stalled, TooLarge, Watch
 from mega_code.errors import MegaCodeError
 from mega_code.settings import is_loopback
 
@@ -70,10 +70,9 @@ class Transport:
         for scheme in ("http://", "https://"):
             self.session.mount(scheme, wire.Adapter(CONNECTIONS))
 
-    def watch(self, cap: int) -> Watch:
-        """What bounds one call with a decoded body of at most `cap` bytes; its attempts share it."""
-        # Headers, chunk sizes and an encoding that makes things longer have room in as much again.
-        return Watch(self.pace, 2 * cap + MIB)
+    def watch(self) -> Watch:
+        """What bounds the time of one call; its attempts share it."""
+        return Watch(self.pace)
 
     def send(
         self,
@@ -103,7 +102,7 @@ class Transport:
             data=io.BytesIO(data) if data else None,
             auth=Bearer(token),
         )
-        watch = watch or self.watch(cap)
+        watch = watch or self.watch()
         watch.attempt()
         prepared = self.session.prepare_request(request)
         try:
@@ -166,13 +165,16 @@ class _Exchange:
         )
         with answer:
             headers = {name.lower(): value for name, value in answer.headers.items()}
+            self.watch.body(self.cap)
             sink = self.sink if self.sink and answer.status_code == 200 else self.body.extend
-            self._read(answer, headers.get("content-encoding", ""), sink)
+            self._read(answer, headers, sink)
             return Response(answer.status_code, headers, bytes(self.body))
 
-    def _read(self, answer: requests.Response, encoding: str, sink: Sink) -> None:
-        decoding = decoder(encoding)
+    def _read(self, answer: requests.Response, headers: Mapping[str, str], sink: Sink) -> None:
+        decoding = decoder(headers.get("content-encoding", ""))
+        missing = 0 if "transfer-encoding" in headers else _length(headers.get("content-length", ""))
         for chunk in _chunks(answer.raw):
+            missing -= len(chunk)
             for piece in decoding.feed(chunk):
                 if self.watch.given_up:
                     return
@@ -180,7 +182,14 @@ class _Exchange:
                 if self.taken > self.cap:
                     raise TooLarge(f"over {self.cap} bytes")
                 sink(piece)
+        if missing > 0:  # urllib3 before 2 ends such a body as if it were whole
+            raise Dropped("the body is cut short")
         decoding.finish()
+
+
+def _length(header: str) -> int:
+    """The bytes that a Content-Length promises; 0 where it says nothing."""
+    return int(header) if header.isascii() and header.isdigit() and len(header) < 20 else 0
 
 
 def _chunks(raw: Any) -> Iterator[bytes]:

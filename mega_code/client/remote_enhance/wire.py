@@ -18,6 +18,7 @@ from urllib3.util import Retry
 
 KIB = 1024
 MIB = 1024 * KIB
+HEAD_BYTES = MIB
 
 
 class Pace(NamedTuple):
@@ -45,20 +46,24 @@ class TooLarge(Exception):
 class Watch:
     """The clock and the counter of one call; several attempts share them, so that none starts anew by breaking off."""
 
-    def __init__(self, pace: Pace, most: int) -> None:
+    def __init__(self, pace: Pace) -> None:
         self.pace = pace
-        self.left = most
         self.received = 0
         self.spent = 0.0
         self.given_up = False
         self.attempt()
 
     def attempt(self) -> None:
-        """Another attempt begins."""
+        """Another attempt begins; its head may be of HEAD_BYTES."""
+        self.left = HEAD_BYTES
         self.began = time.monotonic()
         self.asked: Optional[float] = None
         self.first: Optional[float] = None
         self.last = 0.0
+
+    def body(self, cap: int) -> None:
+        """The head is whole, and a body of at most `cap` bytes may follow, with room for chunk sizes and trailers."""
+        self.left = cap + cap // 4 + HEAD_BYTES
 
     def ended(self) -> None:
         """The attempt is over; what its answer took counts."""
