@@ -14,6 +14,7 @@ import resource
 import subprocess
 import sys
 import tempfile
+import threading
 import time
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -27,6 +28,7 @@ REMOTE = "mega_code.client.remote_enhance.cli"
 LATER = tuple(f"mega_code.client.remote_enhance.{name}" for name in ("api", "polling", "download", "install"))
 MOST_MB = 300
 MOST_S = 20.0
+LATEST_S = 90.0
 UNFORESEEN = "This could not be done"
 UPSTREAM = re.compile(r"[A-Za-z0-9_.:-]{1,64}")  # a code of the server's own, or http_<status>
 WRITING = os.O_WRONLY | os.O_RDWR | os.O_CREAT
@@ -75,8 +77,15 @@ class Batch:
     def run(self, *arguments: str, module: str = REMOTE, slowest_s: float = MOST_S) -> Ended:
         """One run: a code of the contract, one envelope, nothing written outside of the room, no token, no trace."""
         assert self.process.stdin and self.process.stdout
-        print(json.dumps([module, arguments]), file=self.process.stdin, flush=True)
-        told = json.loads(self.process.stdout.readline())
+        overdue = threading.Timer(LATEST_S, self.process.kill)
+        overdue.start()
+        try:
+            print(json.dumps([module, arguments]), file=self.process.stdin, flush=True)
+            line = self.process.stdout.readline()
+        finally:
+            overdue.cancel()
+        assert line, f"no end after {LATEST_S} s: {arguments}"
+        told = json.loads(line)
         assert told["stdout"].count("\n") == 1 and told["outside"] == [], str(told)[:2000]
         for text in (told["stdout"], told["stderr"]):
             assert KEY not in text and "Traceback" not in text and UNFORESEEN not in text, text[:2000]
