@@ -13,7 +13,7 @@ import pytest
 from mega_code.client.remote_enhance import answers
 from support.batch import Batch
 from support.client import Client
-from support.fake_gateway import KEY, Answer, FakeGateway, error
+from support.fake_gateway import KEY, Answer, FakeGateway, bomb, error
 from support.tally import tally
 
 SUBMIT = ("--skill-name", "demo-skill", "--no-wait")
@@ -215,6 +215,13 @@ def test_the_largest_answer_that_is_taken_stays_within_the_memory(
     ended = batch.run("--poll-existing", fake.job_id)
     assert (ended.status, ended.code, len(data) < 16 * MIB) == (0, "", True)
     assert len(ended.envelope["result"]["more"]) == answers.PARTS // 2 - 20
+    tally("bodies that are no answer", 1)
+
+
+def test_a_redirect_with_a_bomb_costs_no_memory(client: Client, fake: FakeGateway, batch: Batch) -> None:
+    client.skill()
+    fake.on("POST", "uploads", bomb)
+    assert batch.run(*SUBMIT).code == "invalid_response" and fake.count("GET", "elsewhere") == 0
     tally("bodies that are no answer", 1)
 
 

@@ -20,7 +20,7 @@ from mega_code.client.remote_enhance.wire import Pace, Stalled
 from mega_code.errors import MegaCodeError
 from support.batch import Batch
 from support.client import Client
-from support.fake_gateway import SKILL_MD, Answer, FakeGateway, Handler, hang
+from support.fake_gateway import SKILL_MD, Answer, FakeGateway, Handler, Responder, bomb, hang
 from support.room import Room
 from support.tally import tally
 
@@ -157,7 +157,7 @@ def encoded(name: str, body: bytes) -> Answer:
     return Answer(200, body, (("Content-Encoding", name),))
 
 
-LIES: dict[str, tuple[Union[Answer, Callable[[Handler], None]], str]] = {
+LIES: dict[str, tuple[Union[Answer, Responder], str]] = {
     "gzip bomb": (encoded("gzip", gzip.compress(bytes(64 * MIB))), "size_exceeded"),
     "deflate bomb": (encoded("deflate", BOMB), "size_exceeded"),
     "bomb in a bomb": (encoded("gzip, gzip", gzip.compress(gzip.compress(bytes(64 * MIB)))), "download_failed"),
@@ -180,6 +180,7 @@ LIES: dict[str, tuple[Union[Answer, Callable[[Handler], None]], str]] = {
     "longer than said": (Answer(200, b"x" * 99, (("Content-Length", "9"),)), "sha256_mismatch"),
     "a redirect": (Answer(302, b"", (("Location", "http://127.0.0.1:9/"),)), "download_failed"),
     "a redirect to itself": (Answer(307, b"", (("Location", "/files/SKILL.md"),)), "download_failed"),
+    "a redirect with a bomb": (bomb, "size_exceeded"),
     "no content": (Answer(204), "download_failed"),
     "a part": (Answer(206, SKILL_MD.encode(), (("Content-Range", "bytes 0-1/2"),)), "download_failed"),
 }  # fmt: skip

@@ -13,6 +13,7 @@ import re
 import threading
 import time
 import uuid
+import zlib
 from collections.abc import Callable
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any, NamedTuple, Optional, Union
@@ -169,6 +170,13 @@ class FakeGateway:
             "completed_at": "2026-04-22T06:11:55Z",
             **self.result,
         }
+
+
+def bomb(handler: Handler) -> Answer:
+    """A redirect whose body, under a mebibyte, is 600 MiB of nothing."""
+    packer = zlib.compressobj(9, zlib.DEFLATED, zlib.MAX_WBITS | 16)
+    packed = b"".join(packer.compress(bytes(1 << 20)) for _ in range(600)) + packer.flush()
+    return Answer(307, packed, (("Location", "/elsewhere"), ("Content-Encoding", "gzip")))
 
 
 def hang(handler: Handler) -> None:

@@ -58,12 +58,17 @@ class Bearer(AuthBase):
         return request
 
 
+class _Session(requests.Session):
+    def get_redirect_target(self, resp: requests.Response) -> None:
+        """No redirect is looked at: even one that is not followed would have its body read whole, whatever its size."""
+
+
 class Transport:
     """Sends requests to one kind of peer. Thread-safe as far as `requests` is: one session a transport."""
 
     def __init__(self, pace: Pace = API_PACE) -> None:
         self.pace = pace
-        self.session = requests.Session()
+        self.session = _Session()
         # Proxies and certificates are chosen below, per URL; the session's own look at the environment
         # would bring .netrc back and send loopback traffic through a proxy.
         self.session.trust_env = False
@@ -144,7 +149,7 @@ class _Exchange:
         try:
             self.response = self._exchange()
         except (HTTPError, ValueError, UnicodeError) as error:
-            # What urllib3 thinks of an address, or of a redirect's, reaches us as it is.
+            # What urllib3 thinks of an address reaches us as it is.
             known = isinstance(error, requests.RequestException)
             self.error = error if known else requests.exceptions.InvalidURL(str(error))
         except BaseException as error:
