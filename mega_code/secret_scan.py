@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import codecs
 import re
 
 from mega_code.errors import MegaCodeError
 
 OVERLAP = 512
+UTF_16 = (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)
 SHAPES: dict[str, bytes] = {
     # A block's header ends its line, in a file or in a string, or the key follows; a mention in prose does neither.
     "private-key block": rb"-----BEGIN (?:[A-Z0-9]+ )*PRIVATE KEY(?: BLOCK)?-----"
@@ -34,21 +36,27 @@ _ANY = re.compile(b"|".join(b"(?:" + shape + b")" for shape in SHAPES.values()))
 
 
 class SecretScanner:
-    """Looks through one file, chunk by chunk; a file with a NUL byte in its first chunk is no text."""
+    """Looks through one file, chunk by chunk; a file with a NUL byte in its first chunk is no text.
+
+    But for UTF-16, which says so in its first bytes: there the NUL bytes are what a token's characters are padded with.
+    """
 
     def __init__(self, path: str) -> None:
         self.path = path
         self.tail = b""
         self.line = 1
         self.text = True
+        self.wide = False
         self.started = False
 
     def feed(self, chunk: bytes) -> None:
         """Raises MegaCodeError `secret_detected` naming file, line and kind, never the value."""
         if not self.started:
-            self.started, self.text = True, b"\0" not in chunk[:8192]
+            self.started, self.wide = True, chunk.startswith(UTF_16)
+            self.text = self.wide or b"\0" not in chunk[:8192]
         if not self.text:
             return
+        chunk = chunk.replace(b"\0", b"") if self.wide else chunk
         window = self.tail + chunk
         match = _ANY.search(window)
         if match:

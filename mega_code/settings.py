@@ -18,9 +18,10 @@ from mega_code.paths import DataDir, data_dir
 API_BASE = "/api/megacode/v1"
 DEFAULT_HOST_SUFFIXES = (".amazonaws.com", ".cloudfront.net")
 CONNECTION_KEYS = ("MEGA_CODE_SERVER_URL", "MEGA_CODE_API_KEY", "MEGA_CODE_CLIENT_MODE")
-_LINE = re.compile(
-    r"""(?:export\s+)?([A-Za-z_][A-Za-z0-9_]*)\s*=\s*(?:'([^']*)'|"([^"]*)"|(.*?))\s*(?:(?<=\s|'|")\#.*)?"""
-)
+_LINE = re.compile(r"(?:export\s+)?([A-Za-z_][A-Za-z0-9_]*)\s*=(.*)")
+_QUOTED = re.compile(r"""\s*(?:'([^']*)'|"((?:[^"\\]|\\.)*)")\s*(?:#.*)?""")
+_COMMENT = re.compile(r"\s#")
+_ESCAPED = re.compile(r"\\([\\\"$`])")
 
 
 class Settings(NamedTuple):
@@ -63,7 +64,7 @@ def load(env: Mapping[str, str]) -> Settings:
 def check_server_url(url: str) -> str:
     """The gateway's base URL without its API path and trailing slashes. Raises as `check_url` does."""
     checked = check_url(url, "MEGA_CODE_SERVER_URL")
-    return checked[: -len(API_BASE)] if checked.endswith(API_BASE) else checked
+    return checked[: -len(API_BASE)].rstrip("/") if checked.endswith(API_BASE) else checked
 
 
 def check_url(url: str, variable: str) -> str:
@@ -154,13 +155,18 @@ def _answers(url: str) -> bool:
 
 def parse_env(text: str) -> dict[str, str]:
     """`KEY=value` lines with optional quotes, `export` and comments; nothing is expanded, other lines do not count."""
-    found = {}
-    for line in text.splitlines():
-        match = _LINE.fullmatch(line.strip())
-        if match:
-            key, single, double, bare = match.groups()
-            found[key] = next(value for value in (single, double, bare, "") if value is not None)
-    return found
+    matches = [_LINE.fullmatch(line.strip()) for line in text.splitlines()]
+    return {match[1]: _value(match[2]) for match in matches if match}
+
+
+def _value(text: str) -> str:
+    """What stands behind the `=`. A backslash counts where a shell's would: in double quotes, before one of `"\\$` and a
+    backtick; a `#` begins a comment behind a space, or behind the closing quote."""
+    quoted = _QUOTED.fullmatch(text)
+    if not quoted:
+        return _COMMENT.split(text, maxsplit=1)[0].strip()
+    single, double = quoted.groups()
+    return _ESCAPED.sub(r"\1", double) if single is None else single
 
 
 def read_env_file(path: Path) -> dict[str, str]:
@@ -183,18 +189,20 @@ def write_env_file(path: Path, updates: Mapping[str, str]) -> None:
     Raises MegaCodeError `invalid_arguments` for a value that no line can hold, OSError where nothing can be written.
     """
     try:
-        lines = path.read_text("utf-8", "replace").splitlines()
+        lines = path.read_text("utf-8", "surrogateescape").splitlines()
     except FileNotFoundError:
         lines = []
     kept = [line for line in lines if not any(key in updates for key in parse_env(line))]
-    added = [f"{key}={_quote(key, value)}" for key, value in updates.items()]
+    added = [assignment(key, value) for key, value in updates.items()]
     os.makedirs(path.parent, mode=0o700, exist_ok=True)
-    write_atomic(path, "\n".join([*kept, *added, ""]).encode("utf-8", "replace"), 0o600)
+    write_atomic(path, "\n".join([*kept, *added, ""]).encode("utf-8", "surrogateescape"), 0o600)
 
 
-def _quote(key: str, value: str) -> str:
+def assignment(key: str, value: str) -> str:
+    """A line that `parse_env` reads as `key` and `value`. Raises MegaCodeError `invalid_arguments` where none can."""
     if value.isascii() and value.isprintable():
-        for quote in ("", "'", '"'):
-            if parse_env(f"{key}={quote}{value}{quote}") == {key: value}:
-                return f"{quote}{value}{quote}"
+        escaped = value.replace("\\", "\\\\").replace('"', '\\"')
+        for written in (value, f"'{value}'", f'"{value}"', f'"{escaped}"'):
+            if parse_env(f"{key}={written}") == {key: value}:
+                return f"{key}={written}"
     raise MegaCodeError("invalid_arguments", f"The value of {key} holds characters that no setting can.")

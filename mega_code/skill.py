@@ -10,7 +10,9 @@ from mega_code.errors import MegaCodeError
 SKILL_MD = "SKILL.md"
 FRONTMATTER_BYTES = 64 * 1024
 LEVELS = 64
+NUMBER_BITS = 1024
 _FRONTMATTER = re.compile(r"\ufeff?---[ \t]*\r?\n(.*?)^---[ \t]*(?:\r?\n|\Z)", re.DOTALL | re.MULTILINE)
+_LONG_NUMBER = re.compile(r"[0-9A-Fa-f_:]{100}")
 
 
 class Split(NamedTuple):
@@ -51,6 +53,8 @@ def parse_frontmatter(text: str) -> dict[str, Any]:
         raise MegaCodeError("invalid_frontmatter", f"The frontmatter of SKILL.md is no valid YAML: {reason}") from None
     if not isinstance(value, dict):
         raise MegaCodeError("invalid_frontmatter", "The frontmatter of SKILL.md is no mapping of keys to values.")
+    if _LONG_NUMBER.search(source):
+        _check_numbers(value)
     return value
 
 
@@ -68,6 +72,17 @@ def _check_events(yaml: Any, source: str, loader: Any) -> None:
         depth += isinstance(event, yaml.CollectionStartEvent) - isinstance(event, yaml.CollectionEndEvent)
         if depth > LEVELS:
             raise MegaCodeError("invalid_frontmatter", f"The frontmatter of SKILL.md is over {LEVELS} levels deep.")
+
+
+def _check_numbers(value: Any) -> None:
+    """Refuse whole numbers that Python reads (in hexadecimal, or in base 60 with colons) but cannot print."""
+    if isinstance(value, int) and value.bit_length() > NUMBER_BITS:
+        raise MegaCodeError("invalid_frontmatter", "The frontmatter of SKILL.md holds a number that is too large.")
+    if isinstance(value, dict):
+        value = [*value, *value.values()]
+    if isinstance(value, (list, tuple, set)):
+        for inner in value:
+            _check_numbers(inner)
 
 
 def check_enhanced(frontmatter: dict[str, Any]) -> None:

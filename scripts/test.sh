@@ -118,7 +118,7 @@ if [ -n "$quick" ]; then
   tests "$(version "$full")" "$full" -m pytest -m 'not slow'
 else
   bin="${full%/*}"
-  shell=(scripts/*.sh scripts/lib/*.sh tests/bats/*.bats tests/bats/*.bash tests/e2e/*.sh tests/attacks/*.sh benchmarks/*.sh .ci/run)
+  shell=(scripts/*.sh scripts/lib/*.sh tests/bats/*.bats tests/bats/*.bash tests/e2e/*.sh tests/attacks/*.sh tests/fuzz/*.sh benchmarks/*.sh .ci/run)
   check ruff "$bin/ruff" check
   check 'ruff format' "$bin/ruff" format --check
   check mypy "$full" -m mypy --cache-dir "$envs/mypy"

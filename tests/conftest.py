@@ -13,8 +13,10 @@ from support.client import Client
 from support.fake_gateway import FakeGateway
 from support.room import Room, is_foreign
 
-# How long an example takes says nothing on a machine that does other things as well.
-hypothesis.settings.register_profile("tests", deadline=None)
+# How long an example takes says nothing on a machine that does other things as well. MEGA_CODE_TEST_EXAMPLES asks for
+# more of them than a run of all tests has time for.
+examples = int(os.environ.get("MEGA_CODE_TEST_EXAMPLES", "100"))
+hypothesis.settings.register_profile("tests", deadline=None, max_examples=examples)
 hypothesis.settings.load_profile("tests")
 
 

@@ -11,7 +11,7 @@ from collections.abc import Callable, Sequence
 from typing import NoReturn, Optional
 
 from mega_code.client import interrupt
-from mega_code.client.console import say
+from mega_code.client.console import concealed, say
 from mega_code.envelope import Envelope, emit
 from mega_code.errors import MegaCodeError
 
@@ -69,7 +69,7 @@ def answer(work: Callable[[], Envelope], job_id: Callable[[], Optional[str]], re
         envelope = {"interrupted": {"job_id": job_id(), "elapsed_s": elapsed, "signal": signal.name}}
     if envelope is None:
         return MISSING_PACKAGE
-    return emit(envelope, result_json)
+    return emit(concealed(envelope), result_json)
 
 
 def _attempt(work: Callable[[], Envelope], job_id: Callable[[], Optional[str]]) -> Optional[Envelope]:

@@ -79,10 +79,16 @@ def is_ours(skill: Skill) -> bool:
 def resolve(name: str, project: Path, data: DataDir, prefix: bool = False) -> Skill:
     """The skill called `name`; with `prefix`, else the only one whose name starts so.
 
-    Raises MegaCodeError: `invalid_skill_name`, `skill_not_found`, `ambiguous_skill`; the last two with `candidates`.
+    Raises MegaCodeError: `invalid_skill_name`, `skill_not_found`, `ambiguous_skill`; each with `candidates`.
     """
-    check_skill_name(name.rstrip("-") if prefix else name)
     skills = discover(project, data)
+    try:
+        check_skill_name(name.rstrip("-") if prefix else name)
+    except MegaCodeError as error:
+        meant = [skill.name for skill in skills if skill.name.startswith(name.lower())]
+        raise MegaCodeError(
+            error.code, error.message, candidates=(meant or [s.name for s in skills])[:CANDIDATES]
+        ) from None
     for skill in skills:
         if skill.name == name:
             return skill

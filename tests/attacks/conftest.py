@@ -9,6 +9,8 @@ from pathlib import Path
 
 import pytest
 
+from support.batch import Batch
+from support.client import Client
 from support.room import Room
 
 
@@ -28,3 +30,10 @@ def quick_room(tmp_path: Path) -> Iterator[Room]:
     shm = Path("/dev/shm")
     with tempfile.TemporaryDirectory(dir=shm if os.access(shm, os.W_OK) else tmp_path) as folder:
         yield Room(Path(folder) / "a room")
+
+
+@pytest.fixture
+def batch(client: Client) -> Iterator[Batch]:
+    """The command, many times in one process, pointed at the misbehaving gateway."""
+    with Batch(client) as running:
+        yield running

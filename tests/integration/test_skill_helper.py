@@ -109,7 +109,8 @@ def test_a_foreign_skill_of_the_same_name_does_not_hide_our_own(client: Client) 
         ("nope", "skill_not_found", ["demo-a", "demo-b"]),
         ("dem", "ambiguous_skill", ["demo-a", "demo-b"]),
         ("demo-", "ambiguous_skill", ["demo-a", "demo-b"]),
-        ("../x", "invalid_skill_name", None),
+        ("../x", "invalid_skill_name", ["demo-a", "demo-b"]),
+        ("Demo-A", "invalid_skill_name", ["demo-a"]),
         ("", "missing_skill_name", None),
     ],
 )

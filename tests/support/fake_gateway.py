@@ -13,6 +13,7 @@ import re
 import threading
 import time
 import uuid
+import zlib
 from collections.abc import Callable
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any, NamedTuple, Optional, Union
@@ -171,6 +172,13 @@ class FakeGateway:
         }
 
 
+def bomb(handler: Handler) -> Answer:
+    """A redirect whose body, under a mebibyte, is 600 MiB of nothing."""
+    packer = zlib.compressobj(9, zlib.DEFLATED, zlib.MAX_WBITS | 16)
+    packed = b"".join(packer.compress(bytes(1 << 20)) for _ in range(600)) + packer.flush()
+    return Answer(307, packed, (("Location", "/elsewhere"), ("Content-Encoding", "gzip")))
+
+
 def hang(handler: Handler) -> None:
     """A responder that never answers."""
     handler.fake.closing.wait()
@@ -214,7 +222,7 @@ class Handler(BaseHTTPRequestHandler):
         self.end_headers()
         self.wfile.write(data)
 
-    do_GET = do_POST = handle_any
+    do_GET = do_POST = do_CONNECT = handle_any
 
     def handle(self) -> None:
         with contextlib.suppress(OSError):  # the client goes away in some tests, as they mean it to

@@ -2,29 +2,29 @@
 
 from __future__ import annotations
 
-import json
+import contextlib
 import re
 import time
 import uuid
-from collections.abc import Callable
-from typing import Any, NamedTuple, NoReturn, Optional
+from collections.abc import Callable, Iterator
+from typing import Any, NamedTuple, Optional
 
-from requests import RequestException
+import requests
 from urllib3.filepost import encode_multipart_formdata
 
-from mega_code.client.console import plain
+from mega_code.client.console import conceal, concealed, plain
 from mega_code.client.remote_enhance import transport
+from mega_code.client.remote_enhance.answers import Json, parse_object
+from mega_code.client.remote_enhance.encodings import BadEncoding
+from mega_code.client.remote_enhance.retrying import Outcome, is_dropped, persist
+from mega_code.client.remote_enhance.wire import MIB, Stalled, TooLarge
 from mega_code.errors import MegaCodeError
 from mega_code.paths import check_job_id, is_job_id
 from mega_code.settings import API_BASE, Settings, check_server_url
 
-ANSWER_BYTES = 16 * transport.MIB
-ANSWER_LEVELS = 64
-RETRIED = (502, 503, 504)
+ANSWER_BYTES = 16 * MIB
+RETRIED = (429, 502, 503, 504)
 _CODE = re.compile(r"[A-Za-z0-9_.:-]{1,64}")
-_SHORTEST_SECRET = 8  # shorter ones are words of their own; replacing those would change what was said
-
-Json = dict[str, Any]
 
 
 class Poll(NamedTuple):
@@ -35,12 +35,28 @@ class Poll(NamedTuple):
     held: bool
 
 
-class _Broken(Exception):
-    """The answer broke off in the middle."""
+class Patience:
+    """Which outcomes of a call are worth another attempt.
 
-    def __init__(self, error: MegaCodeError) -> None:
-        super().__init__(error.message)
-        self.error = error
+    A server that has no room, or that was silent for a whole minute, is asked once more; whatever else may pass
+    is asked again as often as `persist` allows.
+    """
+
+    def __init__(self) -> None:
+        self.left = {"queue_full": 1, "silent": 1}
+
+    def __call__(self, outcome: Outcome) -> bool:
+        if isinstance(outcome, transport.Response):
+            if outcome.status == 429 and _said(outcome).get("code") == "queue_full":
+                return self._once("queue_full")
+            return outcome.status in RETRIED
+        if isinstance(outcome, requests.ReadTimeout):
+            return self._once("silent")
+        return is_dropped(outcome)
+
+    def _once(self, reason: str) -> bool:
+        self.left[reason] -= 1
+        return self.left[reason] >= 0
 
 
 class Gateway:
@@ -53,10 +69,9 @@ class Gateway:
     def __init__(self, server_url: str, api_key: str, sleep: Callable[[float], object] = time.sleep) -> None:
         self.server_url = server_url
         self._key = api_key
+        conceal(api_key)
         self._sleep = sleep
-        self._transport = transport.Transport(transport.API_PACE, transport.retries(RETRIED))
-        # Polling has its own patience, longer than any retry's.
-        self._poll_transport = transport.Transport(transport.API_PACE)
+        self._transport = transport.Transport(transport.API_PACE)
 
     @classmethod
     def of(cls, settings: Settings) -> Gateway:
@@ -95,9 +110,11 @@ class Gateway:
         """
         headers = {"Prefer": f"wait={wait_s}"} if wait_s >= 1 else {}
         try:
-            response = self._send(
-                self._poll_transport, "GET", f"/skill-enhance/jobs/{check_job_id(job_id)}", headers, None, tick, limit_s
-            )
+            # Polling has its own patience, longer than any retry's.
+            with _named_failures():
+                response = self._send(
+                    "GET", f"/skill-enhance/jobs/{check_job_id(job_id)}", headers, tick=tick, limit_s=limit_s
+                )
             held = "preference-applied" in response.headers
             if response.status == 429 or response.status >= 500:
                 return Poll(None, _server_trouble(response.status), False)
@@ -105,8 +122,6 @@ class Gateway:
             if not isinstance(job.get("status"), str):
                 raise MegaCodeError("invalid_response", "The server's answer has no status.")
             return Poll(job, None, held)
-        except _Broken as broken:
-            return Poll(None, broken.error, False)
         except MegaCodeError as error:
             if error.code in ("network_failure", "invalid_response"):
                 return Poll(None, error, False)
@@ -119,57 +134,23 @@ class Gateway:
     def _call(
         self, method: str, path: str, headers: Optional[dict[str, str]] = None, data: Optional[bytes] = None
     ) -> Json:
-        tries = queue_full = 0
-        while True:
-            self._transport.allow(transport.ATTEMPTS - tries)
-            # Two things urllib3's Retry cannot see: what the body of a 429 says, and a body that breaks off.
-            try:
-                response = self._send(self._transport, method, path, headers or {}, data)
-            except _Broken as broken:
-                tries += 1
-                error, retry_after = broken.error, None
-            else:
-                tries += response.attempts
-                if response.status != 429:
-                    return self._answer(response)
-                error, retry_after = self._error(response), response.headers.get("retry-after")
-                if error.code != "queue_full":
-                    error = _server_trouble(429)
-            queue_full += error.code == "queue_full"
-            if tries >= transport.ATTEMPTS or queue_full > 1:
-                raise error
-            self._sleep(transport.pause(tries, retry_after))
-
-    def _send(
-        self,
-        via: transport.Transport,
-        method: str,
-        path: str,
-        headers: dict[str, str],
-        data: Optional[bytes],
-        tick: Optional[transport.Tick] = None,
-        limit_s: Optional[float] = None,
-    ) -> transport.Response:
-        url = f"{self.server_url}{API_BASE}{path}"
-        try:
-            response = via.send(
-                method, url, cap=ANSWER_BYTES, token=self._key, headers=headers, data=data, tick=tick, limit_s=limit_s
+        watch = self._transport.watch()
+        with _named_failures():
+            response = persist(
+                lambda: self._send(method, path, headers or {}, data=data, watch=watch), Patience(), self._sleep
             )
-        except transport.TooLarge:
-            raise MegaCodeError("invalid_response", "The server's answer is over 16 MiB.") from None
-        except transport.BadEncoding:
-            raise MegaCodeError(
-                "invalid_response", "The server's answer is encoded in a way nobody asked for."
-            ) from None
-        except transport.Dropped as error:
-            raise _Broken(transport.failure(error)) from None
-        except (RequestException, transport.Stalled) as error:
-            raise transport.failure(error) from None
-        return response
+        if response.status == 429:
+            error = self._error(response)
+            raise error if error.code == "queue_full" else _server_trouble(429)
+        return self._answer(response)
+
+    def _send(self, method: str, path: str, headers: dict[str, str], **options: Any) -> transport.Response:
+        url = f"{self.server_url}{API_BASE}{path}"
+        return self._transport.send(method, url, cap=ANSWER_BYTES, token=self._key, headers=headers, **options)
 
     def _answer(self, response: transport.Response) -> Json:
         if response.status < 300:
-            return self._parse(response.body)
+            return read(response.body)
         if response.status < 400:
             raise MegaCodeError(
                 "invalid_response", "The server redirects; set MEGA_CODE_SERVER_URL to the final address."
@@ -180,20 +161,9 @@ class Gateway:
             raise _server_trouble(response.status)
         raise self._error(response)
 
-    def _parse(self, body: bytes) -> Json:
-        """The answer without our token, which must not come into an envelope or a log because a server echoes it."""
-        answer: Json = (
-            redact(parse_object(body), self._key) if len(self._key) >= _SHORTEST_SECRET else parse_object(body)
-        )
-        return answer
-
     def _error(self, response: transport.Response) -> MegaCodeError:
         """The error of a 4xx: the gateway's code verbatim, its message made safe to show."""
-        try:
-            body = self._parse(response.body).get("error")
-        except MegaCodeError:
-            body = None
-        error = body if isinstance(body, dict) else {}
+        error = _said(response)
         code = error.get("code")
         if not (isinstance(code, str) and _CODE.fullmatch(code)):
             code = f"http_{response.status}"
@@ -206,41 +176,33 @@ class Gateway:
         return MegaCodeError(code, text, **({"existing_job_id": existing} if is_job_id(existing) else {}))
 
 
+def read(body: bytes) -> Json:
+    """An answer without our token, which must not come into a file because a server echoes it."""
+    answer: Json = concealed(parse_object(body))
+    return answer
+
+
+def _said(response: transport.Response) -> Json:
+    """The error object of an answer; empty where it has none."""
+    try:
+        error = read(response.body).get("error")
+    except MegaCodeError:
+        error = None
+    return error if isinstance(error, dict) else {}
+
+
+@contextlib.contextmanager
+def _named_failures() -> Iterator[None]:
+    """What a transport raises, as codes of the contract."""
+    try:
+        yield
+    except TooLarge:
+        raise MegaCodeError("invalid_response", "The server's answer is over 16 MiB.") from None
+    except BadEncoding:
+        raise MegaCodeError("invalid_response", "The server's answer is encoded in a way nobody asked for.") from None
+    except (requests.RequestException, Stalled) as error:
+        raise transport.failure(error) from None
+
+
 def _server_trouble(status: int) -> MegaCodeError:
     return MegaCodeError("network_failure", f"The server answered {status}; it may be busy or broken.")
-
-
-def redact(value: Any, secret: str) -> Any:
-    """A JSON value with `secret` taken out of its strings; keys stay, since they are the protocol's."""
-    if isinstance(value, str):
-        return value.replace(secret, "***")
-    if isinstance(value, list):
-        return [redact(inner, secret) for inner in value]
-    if isinstance(value, dict):
-        return {key: redact(inner, secret) for key, inner in value.items()}
-    return value
-
-
-def _refuse_constant(name: str) -> NoReturn:
-    raise ValueError(f"{name} is no JSON")
-
-
-def parse_object(body: bytes) -> Json:
-    """A JSON object of at most 64 levels. Raises MegaCodeError `invalid_response`."""
-    try:
-        value = json.loads(body, parse_constant=_refuse_constant)
-    except (ValueError, RecursionError):
-        raise MegaCodeError("invalid_response", "The server's answer is no JSON.") from None
-    if not isinstance(value, dict):
-        raise MegaCodeError("invalid_response", "The server's answer is no JSON object.")
-    level: list[Any] = [value]
-    for _ in range(ANSWER_LEVELS):
-        level = [
-            child
-            for node in level
-            for child in (node.values() if isinstance(node, dict) else node)
-            if isinstance(child, (dict, list))
-        ]
-        if not level:
-            return value
-    raise MegaCodeError("invalid_response", f"The server's answer is nested over {ANSWER_LEVELS} levels deep.")

@@ -5,14 +5,18 @@ from __future__ import annotations
 import hashlib
 import os
 import threading
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import IO
 
 from requests import RequestException
 
 from mega_code.client.console import say, warn
 from mega_code.client.remote_enhance import manifest, staging, transport
+from mega_code.client.remote_enhance.encodings import BadEncoding
 from mega_code.client.remote_enhance.manifest import CAPS, Caps, File, Source
+from mega_code.client.remote_enhance.retrying import Outcome, is_dropped, persist
+from mega_code.client.remote_enhance.wire import Stalled, TooLarge
 from mega_code.errors import MegaCodeError
 from mega_code.files import flush_folder
 from mega_code.skill import SKILL_MD, check_enhanced, parse_frontmatter
@@ -54,10 +58,32 @@ def _check_contract(folder: Path, rejected: Path) -> None:
         raise MegaCodeError(error.code, f"{error.message} The bundle is kept in {str(rejected)!r}.") from None
 
 
+class _Received:
+    """What has come of one file; `count` is told of every change of its size."""
+
+    def __init__(self, stream: IO[bytes], count: Callable[[int], object]) -> None:
+        self.stream, self.count, self.size = stream, count, 0
+        self.restart()
+
+    def restart(self) -> None:
+        """Nothing of a broken attempt stays."""
+        self.stream.seek(0)
+        self.stream.truncate()
+        self.count(-self.size)
+        self.digest, self.size, self.head = hashlib.sha256(), 0, b""
+
+    def take(self, piece: bytes) -> None:
+        self.head = (self.head + piece)[:2] if len(self.head) < 2 else self.head
+        self.size += len(piece)
+        self.count(len(piece))
+        self.digest.update(piece)
+        self.stream.write(piece)
+
+
 class _Download:
     def __init__(self, files: Sequence[File], folder: Path, caps: Caps) -> None:
         self.files, self.folder, self.caps = files, folder, caps
-        self.transport = transport.Transport(transport.ARTIFACT_PACE, transport.retries(RETRIED, timed_out=False))
+        self.transport = transport.Transport(transport.ARTIFACT_PACE)
         self.lock = threading.Condition()
         self.next = 0
         self.finished = 0
@@ -98,42 +124,46 @@ class _Download:
     def _fetch(self, file: File) -> None:
         path = self.folder / file.relpath
         path.parent.mkdir(parents=True, exist_ok=True)
-        digest = hashlib.sha256()
-        size, head = 0, b""
         with open(path, "xb") as stream:
-
-            def sink(piece: bytes) -> None:
-                nonlocal size, head
-                head = (head + piece)[:2] if len(head) < 2 else head
-                size += len(piece)
-                self._count(len(piece))
-                digest.update(piece)
-                stream.write(piece)
-
-            self._transfer(file, sink)
-            mode = file.mode if file.mode is not None else (0o111 if head == b"#!" else 0)
+            received = self._transfer(file, stream)
+            mode = file.mode if file.mode is not None else (0o111 if received.head == b"#!" else 0)
             os.fchmod(stream.fileno(), 0o644 | mode & 0o111)
             stream.flush()
             os.fsync(stream.fileno())
-        if file.sha256 and digest.hexdigest() != file.sha256:
+        if file.sha256 and received.digest.hexdigest() != file.sha256:
             raise MegaCodeError("sha256_mismatch", f"{file.relpath!r} is not the file that was published.")
-        if file.size is not None and size != file.size:
-            raise MegaCodeError("download_failed", f"{file.relpath!r} has {size} bytes and not {file.size}.")
+        if file.size is not None and received.size != file.size:
+            raise MegaCodeError("download_failed", f"{file.relpath!r} has {received.size} bytes and not {file.size}.")
 
-    def _transfer(self, file: File, sink: transport.Sink) -> None:
+    def _transfer(self, file: File, stream: IO[bytes]) -> _Received:
+        """Bring a file into `stream`, which starts anew where an attempt breaks off."""
+        received = _Received(stream, self._count)
+        watch = self.transport.watch()
+
+        def attempt() -> transport.Response:
+            received.restart()
+            return self.transport.send("GET", file.url, cap=self.caps.file, watch=watch, sink=received.take)
+
         try:
-            response = self.transport.send("GET", file.url, cap=self.caps.file, sink=sink)
-        except transport.TooLarge:
+            response = persist(attempt, self._again)
+        except TooLarge:
             raise MegaCodeError(
                 "size_exceeded", f"{file.relpath!r} is over {self.caps.file // manifest.MIB} MiB."
             ) from None
-        except transport.BadEncoding as error:
+        except BadEncoding as error:
             raise MegaCodeError("download_failed", f"{file.relpath!r} cannot be decoded: {error}.") from None
-        except (RequestException, transport.Stalled) as error:
+        except (RequestException, Stalled) as error:
             reason = transport.failure(error).message
             raise MegaCodeError("download_failed", f"{file.relpath!r} could not be fetched. {reason}") from None
         if response.status != 200:
             raise MegaCodeError("download_failed", f"{file.relpath!r} could not be fetched: {response.status}.")
+        return received
+
+    def _again(self, outcome: Outcome) -> bool:
+        """Whoever serves files and says nothing for a whole timeout has failed; another failure ends all of them."""
+        if self.errors:
+            return False
+        return outcome.status in RETRIED if isinstance(outcome, transport.Response) else is_dropped(outcome)
 
     def _count(self, size: int) -> None:
         with self.lock:

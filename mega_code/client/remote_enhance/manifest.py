@@ -109,7 +109,9 @@ def _check_collisions(relpaths: Sequence[str]) -> None:
 
 
 def _folded(path: str) -> str:
-    return unicodedata.normalize("NFKC", unicodedata.normalize("NFKC", path).casefold())
+    """What a file system that forgives most makes of `path`: case, form and invisible characters do not count."""
+    folded = unicodedata.normalize("NFKC", unicodedata.normalize("NFKC", path).casefold())
+    return "".join(char for char in folded if unicodedata.category(char) != "Cf")
 
 
 def check_url(url: str, source: Source) -> str:
