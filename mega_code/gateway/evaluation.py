@@ -13,15 +13,30 @@ from mega_code.settings import with_env_file
 
 
 class Evaluation:
-    """Reads `<DATA_DIR>/.env` anew for every job, so that another model needs no restart; the environment wins."""
+    """Reads `<DATA_DIR>/.env` anew for every job, so that another model needs no restart; the environment wins.
+
+    A job is measured by the model that was set when it was submitted.
+    """
 
     def __init__(self, folders: Folders) -> None:
         self.folders = folders
 
+    def model(self) -> str:
+        """What a job that is submitted now is to be measured by."""
+        from mega_code.evaluation.room import MODEL, STATIC
+
+        return with_env_file(os.environ).get(MODEL, "").strip() or STATIC
+
     def __call__(self, skill_dir: Path, skill_id: str, progress: Progress, now: datetime) -> Outcome:
         """As `mega_code.evaluation.enhance`, which is imported with the first job: the server is up long before it."""
         from mega_code.evaluation import Room, enhance
+        from mega_code.evaluation.room import MODEL
 
-        room = Room(with_env_file(os.environ), progress.workspace, self.folders.completions, progress.job_id)
+        room = Room(
+            {**with_env_file(os.environ), MODEL: progress.model},
+            progress.workspace,
+            self.folders.completions,
+            progress.job_id,
+        )
         outcome: Outcome = enhance(skill_dir, skill_id, progress, now, room)
         return outcome

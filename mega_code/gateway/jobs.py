@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 import sqlite3
 import uuid
-from typing import Any, NamedTuple, Optional
+from typing import Any, Callable, NamedTuple, Optional
 
 from mega_code.gateway.api_error import ApiError
 from mega_code.gateway.config import Clock, Config, timestamp
@@ -22,7 +22,7 @@ from mega_code.paths import is_job_id
 RETRY_AFTER_S = 2
 NO_ARTIFACT = Artifact()
 _COLUMNS = """job_id, user_id, skill_id, content_hash, status, phase, current_iteration, total_iterations, version,
-    created_at, phase_started_at, completed_at, lease"""
+    created_at, phase_started_at, completed_at, model, lease"""
 
 
 class LeaseLost(Exception):
@@ -44,6 +44,7 @@ class Job(NamedTuple):
     created_at: str
     phase_started_at: Optional[str]
     completed_at: Optional[str]
+    model: str
     lease: Optional[str]
 
     @property
@@ -68,10 +69,12 @@ class Job(NamedTuple):
 class Jobs:
     """`queued` is told when a job waits for a worker, `changed` when anything visible of a job changed."""
 
-    def __init__(self, database: Database, config: Config, clock: Clock) -> None:
+    def __init__(self, database: Database, config: Config, clock: Clock, model: Callable[[], str] = str) -> None:
+        """`model` names what a job that is submitted now is to be measured by."""
         self.database = database
         self.config = config
         self.clock = clock
+        self.model = model
         self.queued = Changes()
         self.changed = Changes()
 
@@ -111,12 +114,13 @@ class Jobs:
     def insert(self, tx: sqlite3.Connection, job_id: str, user_id: str, skill_id: str, content_hash: str) -> None:
         """Queue a job, within the caller's transaction; the caller tells `queued` once that is committed.
 
-        Raises ApiError `duplicate_content_hash`, `queue_full`.
+        The same content may be measured once by each model. Raises ApiError `duplicate_content_hash`, `queue_full`.
         """
+        model = self.model()
         row = tx.execute(
-            """SELECT job_id FROM jobs WHERE user_id = ? AND content_hash = ?
+            """SELECT job_id FROM jobs WHERE user_id = ? AND content_hash = ? AND model = ?
             AND status NOT IN ('failed', 'cancelled', 'enhancement_blocked')""",
-            (user_id, content_hash),
+            (user_id, content_hash, model),
         ).fetchone()
         if row:
             raise ApiError(
@@ -130,8 +134,9 @@ class Jobs:
                 headers={"Retry-After": str(RETRY_AFTER_S)},
             )
         tx.execute(
-            "INSERT INTO jobs (job_id, user_id, skill_id, content_hash, status, created_at) VALUES (?, ?, ?, ?, ?, ?)",
-            (job_id, user_id, skill_id, content_hash, "queued", timestamp(self.clock())),
+            """INSERT INTO jobs (job_id, user_id, skill_id, content_hash, model, status, created_at)
+            VALUES (?, ?, ?, ?, ?, 'queued', ?)""",
+            (job_id, user_id, skill_id, content_hash, model, timestamp(self.clock())),
         )
 
     def claim(self) -> Optional[Job]:

@@ -47,11 +47,11 @@ class Gateway:
         self.database = Database(self.folders.database)
         self.config = config
         self.keys = Keys(self.database, clock)
-        self.jobs = Jobs(self.database, config, clock)
+        work = evaluator or Evaluation(self.folders)
+        self.jobs = Jobs(self.database, config, clock, work.model if isinstance(work, Evaluation) else str)
         prebuilt = [str(row["id"]) for row in self.database.all("SELECT id FROM prebuilt")]
         self.folders.sweep(self.jobs.folders(), prebuilt)
         self.jobs.expire_all()
-        work = evaluator or Evaluation(self.folders)
         self.workers = [Worker(self.jobs, self.folders, work, f"worker-{n}") for n in range(config.workers)]
         signer = Signer(self._secret(), config.url_ttl_s)
         self.api = Api(config, clock, self.keys, self.jobs, Uploads(self.jobs, self.folders), signer, self.folders)

@@ -50,9 +50,10 @@ class Progress:
     Every call may raise Interrupted, and does so again once it has.
     """
 
-    def __init__(self, jobs: Jobs, job_id: str, lease: str, workspace: Path, stopping: threading.Event) -> None:
+    def __init__(self, jobs: Jobs, job: Job, lease: str, workspace: Path, stopping: threading.Event) -> None:
         self.jobs = jobs
-        self.job_id = job_id
+        self.job_id = job.job_id
+        self.model = job.model
         self.lease = lease
         self.workspace = workspace
         self.stopping = stopping
@@ -161,7 +162,7 @@ class Worker:
     def _outcome(self, job: Job, lease: str) -> tuple[str, Result, Artifact]:
         """Evaluate and publish. Whatever goes wrong in there is the job's failure and not the worker's."""
         workspace = self.folders.workspace(job.job_id)
-        progress = Progress(self.jobs, job.job_id, lease, workspace, self._stopping)
+        progress = Progress(self.jobs, job, lease, workspace, self._stopping)
         try:
             outcome = self._evaluate(job, lease, progress)
             if outcome.status not in TERMINAL:

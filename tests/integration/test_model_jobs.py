@@ -71,6 +71,8 @@ def test_the_model_in_the_settings_file_counts_from_the_next_job_on(room: Room, 
     skill = write_skill(room.root / "a skill" / "demo", cases=evals(10))
     try:
         assert room.script("gateway.sh", "start").returncode == 0
+        first = room.script("enhance.sh", skill, "--yes", "--scope", "project")
+        assert first.returncode == 0 and "model=static-checks" in first.stdout
         (room.data / ".env").write_text("".join(f"{name}={value}\n" for name, value in model.env.items()))
         done = room.script("enhance.sh", skill, "--yes", "--scope", "project")
     finally:

@@ -275,9 +275,19 @@ def test_the_store_itself_forbids_two_jobs_of_one_content(jobs: Jobs) -> None:
     queue(jobs)
     with pytest.raises(sqlite3.IntegrityError), jobs.database.transaction() as tx:
         tx.execute(
-            "INSERT INTO jobs (job_id, user_id, skill_id, content_hash, status, created_at) "
-            "VALUES ('x', 'alice', 'demo', 'hash-0', 'queued', '')"
+            "INSERT INTO jobs (job_id, user_id, skill_id, content_hash, model, status, created_at) "
+            "VALUES ('x', 'alice', 'demo', 'hash-0', '', 'queued', '')"
         )
+
+
+def test_the_same_content_may_be_measured_once_by_each_model(jobs: Jobs) -> None:
+    queue(jobs)
+    jobs.model = lambda: "claude"
+    with jobs.database.transaction() as tx:
+        jobs.insert(tx, "00000000-0000-4000-8000-00000000000f", "alice", "demo", "hash-0")
+    with pytest.raises(ApiError) as caught, jobs.database.transaction() as tx:
+        jobs.insert(tx, "00000000-0000-4000-8000-00000000000e", "alice", "demo", "hash-0")
+    assert caught.value.details == {"existing_job_id": "00000000-0000-4000-8000-00000000000f"}
 
 
 @pytest.mark.parametrize("status", ["failed", "cancelled", "enhancement_blocked"])
@@ -527,7 +537,7 @@ def test_the_gateway_knows_the_client_through_http_alone() -> None:
 
 
 def test_a_job_says_no_more_than_its_public_keys() -> None:
-    job = Job("j", "u", "s", "h", "queued", None, None, None, 0, "t", None, None, "lease")
+    job = Job("j", "u", "s", "h", "queued", None, None, None, 0, "t", None, None, "static", "lease")
     assert set(job.public()) == set(
         "job_id skill_id status phase_public current_iteration total_iterations created_at phase_started_at".split()
     )

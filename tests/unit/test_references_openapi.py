@@ -118,7 +118,7 @@ def test_statuses_and_phases_are_those_of_the_code() -> None:
 
 
 def test_the_answers_have_the_keys_of_the_code() -> None:
-    job = Job("id", "user", "skill", "hash", QUEUED, None, None, None, 0, "now", None, None, None)
+    job = Job("id", "user", "skill", "hash", QUEUED, None, None, None, 0, "now", None, None, "static", None)
     assert SCHEMAS["Job"]["required"] == list(SCHEMAS["Job"]["properties"]) == list(job.public())
     identity = {"job_id", "skill_id", "status", "completed_at"}
     assert set(SCHEMAS["Result"]["properties"]) == identity | {"artifact"} | set(Result._fields)
