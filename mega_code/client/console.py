@@ -3,15 +3,8 @@
 from __future__ import annotations
 
 import sys
-import unicodedata
 
-
-def plain(text: object, keep: str = "") -> str:
-    """`text` without control and formatting characters (other than those in `keep`): no terminal obeys a server."""
-    return "".join(
-        char if char in keep or unicodedata.category(char) not in ("Cc", "Cf", "Cs") else "\N{REPLACEMENT CHARACTER}"
-        for char in str(text)
-    )
+from mega_code.plain import plain
 
 
 def say(message: str) -> None:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 import sqlite3
 import uuid
+from collections.abc import Callable
 from typing import Any, NamedTuple, Optional
 
 from mega_code.gateway.api_error import ApiError
@@ -66,7 +67,10 @@ class Job(NamedTuple):
 
 
 class Jobs:
-    """`queued` is told when a job waits for a worker, `changed` when anything visible of a job changed."""
+    """`queued` is told when a job waits for a worker, `changed` when anything visible of a job changed.
+
+    `on_end` is called with the id of every job that has ended, before `changed` is told; it must not raise.
+    """
 
     def __init__(self, database: Database, config: Config, clock: Clock) -> None:
         self.database = database
@@ -74,6 +78,7 @@ class Jobs:
         self.clock = clock
         self.queued = Changes()
         self.changed = Changes()
+        self.on_end: Callable[[str], None] = lambda job_id: None
 
     def get(self, job_id: str, user_id: str) -> Job:
         """A user's job. Raises ApiError `not_found`, for another user's just the same."""
@@ -89,6 +94,15 @@ class Jobs:
         """How a job ended, or None for one that has not."""
         row = self.database.one("SELECT result FROM jobs WHERE job_id = ?", (job_id,))
         return Result(**json.loads(row["result"])) if row and row["result"] else None
+
+    def ended(self, job_id: str) -> Optional[dict[str, Any]]:
+        """How a job ended, as the API says it but for its files' URLs; None for one that has not ended."""
+        row = self.database.one("SELECT skill_id, status, completed_at FROM jobs WHERE job_id = ?", (job_id,))
+        result = self.result(job_id)
+        if row is None or result is None:
+            return None
+        files = [file._asdict() for file in self.files(job_id)]
+        return {"job_id": job_id, **dict(row), **result._asdict(), "artifact": {"files": files}}
 
     def files(self, job_id: str) -> list[PublishedFile]:
         """What a job published, sorted by path."""
@@ -147,12 +161,13 @@ class Jobs:
                 (timestamp(now), lease, now.timestamp() + self.config.lease_s, now.timestamp()),
             ).rowcount
             row = tx.execute(f"SELECT {_COLUMNS} FROM jobs WHERE lease = ?", (lease,)).fetchone() if taken else None
-        if row or given_up:
+        self._tell_ended(*given_up)
+        if row and not given_up:
             self.changed.notify()
         return Job(*row) if row else None
 
-    def _give_up_exhausted(self, tx: sqlite3.Connection) -> bool:
-        """A job whose workers keep dying ends here, or it would take every worker down for ever."""
+    def _give_up_exhausted(self, tx: sqlite3.Connection) -> list[str]:
+        """A job whose workers keep dying ends here, or it would take every worker down for ever; their ids."""
         rows = tx.execute(
             "SELECT job_id, attempts FROM jobs WHERE status = 'running' AND lease_expires <= ? AND attempts >= ?",
             (self.clock().timestamp(), self.config.max_attempts),
@@ -160,7 +175,7 @@ class Jobs:
         for row in rows:
             reason = f"The gateway died {row['attempts']} times while it worked on this job; its log may say why."
             self._end(tx, row["job_id"], "failed", without_artifact(reason))
-        return bool(rows)
+        return [row["job_id"] for row in rows]
 
     def seconds_to_expiry(self) -> Optional[float]:
         """How long until the first lease runs out; None where no job is running."""
@@ -203,7 +218,7 @@ class Jobs:
             if row["cancel_requested"]:
                 status, result, artifact = "cancelled", without_artifact("Cancelled on request."), NO_ARTIFACT
             self._end(tx, row["job_id"], status, result, artifact)
-        self.changed.notify()
+        self._tell_ended(row["job_id"])
         return status
 
     def _end(
@@ -215,6 +230,12 @@ class Jobs:
             version = version + 1 WHERE job_id = ?""",
             (status, json.dumps(result._asdict(), allow_nan=False), artifact.folder, timestamp(self.clock()), job_id),
         )
+
+    def _tell_ended(self, *job_ids: str) -> None:
+        for job_id in job_ids:
+            self.on_end(job_id)
+        if job_ids:
+            self.changed.notify()
 
     def release(self, lease: str) -> None:
         """Give a job back unfinished, as if it had not been begun; for an orderly stop."""
@@ -244,7 +265,8 @@ class Jobs:
                 self._end(tx, job.job_id, "cancelled", without_artifact("Cancelled on request."))
             else:
                 tx.execute("UPDATE jobs SET cancel_requested = 1 WHERE job_id = ?", (job.job_id,))
-        self.changed.notify()
+        if status == "queued":
+            self._tell_ended(job.job_id)
         return self.get(job_id, user_id)
 
 

@@ -30,6 +30,7 @@ from mega_code.gateway.evaluation import Evaluation
 from mega_code.gateway.folders import Folders
 from mega_code.gateway.jobs import Jobs
 from mega_code.gateway.pidlock import PidLock
+from mega_code.gateway.reports import Reports
 from mega_code.gateway.uploads import Uploads
 from mega_code.gateway.worker import Evaluator, Worker
 from mega_code.paths import DataDir
@@ -57,6 +58,9 @@ class Gateway:
         prebuilt = [str(row["id"]) for row in self.database.all("SELECT id FROM prebuilt")]
         self.folders.sweep(self.jobs.folders(), prebuilt)
         self.jobs.expire_all()
+        reports = Reports(self.jobs, self.folders)
+        reports.catch_up()
+        self.jobs.on_end = reports.write
         work = evaluator or Evaluation(data, self.folders)
         self.workers = [Worker(self.jobs, self.folders, work, f"worker-{n}") for n in range(config.workers)]
         signer = Signer(self._secret(), config.url_ttl_s)
