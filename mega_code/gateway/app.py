@@ -15,6 +15,7 @@ from mega_code.gateway.config import Clock, Config
 from mega_code.gateway.folders import Folders
 from mega_code.gateway.jobs import Jobs
 from mega_code.gateway.longpoll import LongPoll, wait_seconds
+from mega_code.gateway.result import Ending
 from mega_code.gateway.uploads import Accepted, Uploads, check_idempotency_key
 from mega_code.paths import SKILL_NAME, is_job_id
 from mega_code.settings import API_BASE
@@ -85,13 +86,15 @@ class Api:
     def result(self, job_id: str) -> Any:
         """How a job ended, with fresh artifact URLs."""
         job = self.jobs.get(job_id, self._user())
-        ended = self.jobs.ended(job.job_id)
-        if ended is None:
+        ended = self.jobs.result(job.job_id)
+        if not job.terminal or ended is None:
             raise ApiError("not_terminal", f"The job is {job.status}.", {"status": job.status})
         now, origin = self.clock().timestamp(), _origin()
-        for file in ended["artifact"]["files"]:
+        ending = Ending(job.job_id, job.skill_id, job.status, job.completed_at, ended, self.jobs.files(job.job_id))
+        body = ending.body()
+        for file in body["artifact"]["files"]:
             file["url"] = self.signer.url(origin, job.job_id, file["relpath"], now)
-        return _json(200, ended)
+        return _json(200, body)
 
     def cancel(self, job_id: str) -> Any:
         """Ask for a job's end."""

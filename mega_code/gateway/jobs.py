@@ -9,14 +9,14 @@ from __future__ import annotations
 import json
 import sqlite3
 import uuid
-from collections.abc import Callable
 from typing import Any, NamedTuple, Optional
 
 from mega_code.gateway.api_error import ApiError
 from mega_code.gateway.config import Clock, Config, timestamp
 from mega_code.gateway.database import Database, Row
 from mega_code.gateway.longpoll import Changes
-from mega_code.gateway.result import Artifact, PublishedFile, Result, without_artifact
+from mega_code.gateway.reports import Reports
+from mega_code.gateway.result import Artifact, Ending, PublishedFile, Result, without_artifact
 from mega_code.job import TERMINAL
 from mega_code.paths import is_job_id
 
@@ -69,16 +69,16 @@ class Job(NamedTuple):
 class Jobs:
     """`queued` is told when a job waits for a worker, `changed` when anything visible of a job changed.
 
-    `on_end` is called with the id of every job that has ended, before `changed` is told; it must not raise.
+    `reports` keeps the page of a job that ends, so that it is there when the end is seen.
     """
 
-    def __init__(self, database: Database, config: Config, clock: Clock) -> None:
+    def __init__(self, database: Database, config: Config, clock: Clock, reports: Optional[Reports] = None) -> None:
         self.database = database
+        self.reports = reports
         self.config = config
         self.clock = clock
         self.queued = Changes()
         self.changed = Changes()
-        self.on_end: Callable[[str], None] = lambda job_id: None
 
     def get(self, job_id: str, user_id: str) -> Job:
         """A user's job. Raises ApiError `not_found`, for another user's just the same."""
@@ -94,15 +94,6 @@ class Jobs:
         """How a job ended, or None for one that has not."""
         row = self.database.one("SELECT result FROM jobs WHERE job_id = ?", (job_id,))
         return Result(**json.loads(row["result"])) if row and row["result"] else None
-
-    def ended(self, job_id: str) -> Optional[dict[str, Any]]:
-        """How a job ended, as the API says it but for its files' URLs; None for one that has not ended."""
-        row = self.database.one("SELECT skill_id, status, completed_at FROM jobs WHERE job_id = ?", (job_id,))
-        result = self.result(job_id)
-        if row is None or result is None:
-            return None
-        files = [file._asdict() for file in self.files(job_id)]
-        return {"job_id": job_id, **dict(row), **result._asdict(), "artifact": {"files": files}}
 
     def files(self, job_id: str) -> list[PublishedFile]:
         """What a job published, sorted by path."""
@@ -161,21 +152,20 @@ class Jobs:
                 (timestamp(now), lease, now.timestamp() + self.config.lease_s, now.timestamp()),
             ).rowcount
             row = tx.execute(f"SELECT {_COLUMNS} FROM jobs WHERE lease = ?", (lease,)).fetchone() if taken else None
-        self._tell_ended(*given_up)
-        if row and not given_up:
+        if row or given_up:
             self.changed.notify()
         return Job(*row) if row else None
 
-    def _give_up_exhausted(self, tx: sqlite3.Connection) -> list[str]:
-        """A job whose workers keep dying ends here, or it would take every worker down for ever; their ids."""
+    def _give_up_exhausted(self, tx: sqlite3.Connection) -> bool:
+        """A job whose workers keep dying ends here, or it would take every worker down for ever."""
         rows = tx.execute(
-            "SELECT job_id, attempts FROM jobs WHERE status = 'running' AND lease_expires <= ? AND attempts >= ?",
+            "SELECT job_id, skill_id, attempts FROM jobs WHERE status = 'running' AND lease_expires <= ? AND attempts >= ?",
             (self.clock().timestamp(), self.config.max_attempts),
         ).fetchall()
         for row in rows:
             reason = f"The gateway died {row['attempts']} times while it worked on this job; its log may say why."
-            self._end(tx, row["job_id"], "failed", without_artifact(reason))
-        return [row["job_id"] for row in rows]
+            self._end_early(tx, row, "failed", reason)
+        return bool(rows)
 
     def seconds_to_expiry(self) -> Optional[float]:
         """How long until the first lease runs out; None where no job is running."""
@@ -213,29 +203,39 @@ class Jobs:
 
     def finish(self, lease: str, status: str, result: Result, artifact: Artifact = NO_ARTIFACT) -> str:
         """End the job; the status it ended with, which is `cancelled` where that was asked for. Raises LeaseLost."""
+        row = self.database.one("SELECT job_id, skill_id FROM jobs WHERE lease = ?", (lease,))
+        if row is None:
+            raise LeaseLost
+        ending = Ending(row["job_id"], row["skill_id"], status, timestamp(self.clock()), result, artifact.files)
+        page = (
+            self.reports.draw(ending.body()) if self.reports else None
+        )  # may take long, so not within the transaction
         with self.database.transaction() as tx:
             row = _held(tx, lease)
             if row["cancel_requested"]:
-                status, result, artifact = "cancelled", without_artifact("Cancelled on request."), NO_ARTIFACT
-            self._end(tx, row["job_id"], status, result, artifact)
-        self._tell_ended(row["job_id"])
+                status = "cancelled"
+                self._end_early(tx, row, status, "Cancelled on request.")
+            else:
+                self._end(tx, ending, artifact.folder, page)
+        self.changed.notify()
         return status
 
-    def _end(
-        self, tx: sqlite3.Connection, job_id: str, status: str, result: Result, artifact: Artifact = NO_ARTIFACT
-    ) -> None:
-        tx.executemany("INSERT INTO files VALUES (?, ?, ?, ?, ?)", ((job_id, *file) for file in artifact.files))
+    def _end_early(self, tx: sqlite3.Connection, row: Row, status: str, reason: str) -> None:
+        """End a job that nothing came of."""
+        now = timestamp(self.clock())
+        ending = Ending(row["job_id"], row["skill_id"], status, now, without_artifact(reason))
+        self._end(tx, ending, "", self.reports.draw(ending.body()) if self.reports else None)
+
+    def _end(self, tx: sqlite3.Connection, ending: Ending, folder: str, page: Optional[bytes]) -> None:
+        result = json.dumps(ending.result._asdict(), allow_nan=False)
+        tx.executemany("INSERT INTO files VALUES (?, ?, ?, ?, ?)", ((ending.job_id, *file) for file in ending.files))
         tx.execute(
             """UPDATE jobs SET status = ?, result = ?, folder = ?, completed_at = ?, lease = NULL, lease_expires = NULL,
             version = version + 1 WHERE job_id = ?""",
-            (status, json.dumps(result._asdict(), allow_nan=False), artifact.folder, timestamp(self.clock()), job_id),
+            (ending.status, result, folder, ending.completed_at, ending.job_id),
         )
-
-    def _tell_ended(self, *job_ids: str) -> None:
-        for job_id in job_ids:
-            self.on_end(job_id)
-        if job_ids:
-            self.changed.notify()
+        if self.reports and page is not None:
+            self.reports.keep(ending.job_id, page)
 
     def release(self, lease: str) -> None:
         """Give a job back unfinished, as if it had not been begun; for an orderly stop."""
@@ -258,15 +258,14 @@ class Jobs:
         """
         job = self.get(job_id, user_id)
         with self.database.transaction() as tx:
-            status = tx.execute("SELECT status FROM jobs WHERE job_id = ?", (job.job_id,)).fetchone()["status"]
-            if status in TERMINAL:
-                raise ApiError("already_terminal", f"The job has ended already: {status}.")
-            if status == "queued":
-                self._end(tx, job.job_id, "cancelled", without_artifact("Cancelled on request."))
+            row = tx.execute("SELECT job_id, skill_id, status FROM jobs WHERE job_id = ?", (job.job_id,)).fetchone()
+            if row["status"] in TERMINAL:
+                raise ApiError("already_terminal", f"The job has ended already: {row['status']}.")
+            if row["status"] == "queued":
+                self._end_early(tx, row, "cancelled", "Cancelled on request.")
             else:
                 tx.execute("UPDATE jobs SET cancel_requested = 1 WHERE job_id = ?", (job.job_id,))
-        if status == "queued":
-            self._tell_ended(job.job_id)
+        self.changed.notify()
         return self.get(job_id, user_id)
 
 

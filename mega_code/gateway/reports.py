@@ -1,36 +1,35 @@
-"""The page of every ended job, beside its history."""
+"""The page of every ended job, beside its history. What goes wrong with one is a line in the log and no more."""
 
 from __future__ import annotations
 
 import logging
+from typing import Any, Optional
 
 from mega_code.files import write_atomic
 from mega_code.gateway.folders import REPORT, Folders
-from mega_code.gateway.jobs import Jobs
 
 log = logging.getLogger(__name__)
 
 
 class Reports:
-    """Draws pages from what the store knows of a job; a page that cannot be drawn is a line in the log."""
+    """Drawing is apart from keeping: the one takes its time, the other is done while the store waits."""
 
-    def __init__(self, jobs: Jobs, folders: Folders) -> None:
-        self.jobs = jobs
+    def __init__(self, folders: Folders) -> None:
         self.folders = folders
 
-    def write(self, job_id: str) -> None:
-        """Draw the page of a job that has ended."""
+    def draw(self, body: dict[str, Any]) -> Optional[bytes]:
+        """The page of a result body; None where it cannot be drawn."""
+        from mega_code.pages import job_report  # with the first job that ends: the server is up long before it
+
         try:
-            from mega_code.pages import job_report
-
-            body = self.jobs.ended(job_id)
-            if body is not None:
-                write_atomic(self.folders.job(job_id) / REPORT, job_report.render(body).encode())
+            return job_report.render(body).encode()
         except Exception:
-            log.exception("job %s: its report could not be drawn", job_id)
+            log.exception("job %s: its report could not be drawn", body.get("job_id"))
+            return None
 
-    def catch_up(self) -> None:
-        """Draw what a process that was killed between a job's end and its page left undrawn."""
-        for job_id, _ in self.jobs.folders():
-            if not (self.folders.job(job_id) / REPORT).exists():
-                self.write(job_id)
+    def keep(self, job_id: str, page: bytes) -> None:
+        """Write the page of a job."""
+        try:
+            write_atomic(self.folders.job(job_id) / REPORT, page)
+        except OSError:
+            log.exception("job %s: its report could not be kept", job_id)

@@ -54,13 +54,10 @@ class Gateway:
         self.database = Database(self.folders.database)
         self.config = config
         self.keys = Keys(self.database, clock)
-        self.jobs = Jobs(self.database, config, clock)
+        self.jobs = Jobs(self.database, config, clock, Reports(self.folders))
         prebuilt = [str(row["id"]) for row in self.database.all("SELECT id FROM prebuilt")]
         self.folders.sweep(self.jobs.folders(), prebuilt)
         self.jobs.expire_all()
-        reports = Reports(self.jobs, self.folders)
-        reports.catch_up()
-        self.jobs.on_end = reports.write
         work = evaluator or Evaluation(data, self.folders)
         self.workers = [Worker(self.jobs, self.folders, work, f"worker-{n}") for n in range(config.workers)]
         signer = Signer(self._secret(), config.url_ttl_s)

@@ -68,7 +68,7 @@ def _score(arm: str, figures: Mapping[str, Any], shown: Shown) -> Html:
     score = number(figures.get("score"))
     tokens = figures.get("tokens")
     small = tag("small", shown.figure(tokens), " tokens") if tokens is not None else None
-    return tag("td", shown.rate(figures.get("score")), bar(score, 1.0, arm_kind(arm), "Score", 12), small)
+    return tag("td", shown.rate(figures.get("score")), bar(score, 1.0, arm_kind(arm), "Score", 12, 2), small)
 
 
 def _behind(case: Mapping[str, Any], arms: list[str], shown: Shown) -> Html:
@@ -82,7 +82,12 @@ def _behind(case: Mapping[str, Any], arms: list[str], shown: Shown) -> Html:
     prompt = tag("pre", shown.text(case["prompt"], PROMPT_CHARACTERS)) if case.get("prompt") else None
     counted = f"{count} verdict{'' if count == 1 else 's'}"
     mark = tag("span", f" · {len(problems)} not graded", class_="bad") if problems else None
-    name = join(["Prompt and " if prompt else None, counted, mark])
+    said = (
+        [tag("span", shown.text(" ".join(words(case["prompt"])[:200].split()), 160), class_="said"), " · "]
+        if prompt
+        else []
+    )
+    name = join([*said, counted, mark])
     return more(name, prompt, tag("ul", *problems, class_="bad") if problems else None, table)
 
 

@@ -28,10 +28,18 @@ class Scale(NamedTuple):
 
 
 def interval_row(
-    scale: Scale, point: Optional[Number], ends: Optional[tuple[Number, Number]], ticks: Sequence[Number], kind: str,
-    title: str, zero: Optional[Number] = None,
-) -> Html:  # fmt: skip
-    """A point with its interval, over a grid; `zero` is a heavier line."""
+    scale: Scale,
+    point: Optional[Number],
+    ends: Optional[tuple[Number, Number]],
+    ticks: Sequence[Number],
+    kind: str,
+    what: str,
+    shift: int = 0,
+    zero: Optional[Number] = None,
+) -> Html:
+    """A point with its interval, over a grid; `zero` is a heavier line. `what` names it, times ten to the `shift`."""
+    said = [what if point is None else f"{what} {digits(point, shift)}"]
+    said += [f"interval {digits(ends[0], shift)} to {digits(ends[1], shift)}"] if ends else []
     marks: list[Html] = [_vertical(scale.x(tick), "heavy" if tick == zero else "grid") for tick in ticks]
     if ends:
         low, high = (scale.x(end) for end in ends)
@@ -39,11 +47,12 @@ def interval_row(
         marks += [tag("line", x1=x, x2=x, y1=MIDDLE - 5, y2=MIDDLE + 5, class_=f"cap {kind}") for x in (low, high)]
     if point is not None:
         marks.append(tag("circle", cx=scale.x(point), cy=MIDDLE, r=5, class_=f"dot {kind}"))
-    return picture(title, marks, HEIGHT)
+    return picture(", ".join(said), marks, HEIGHT)
 
 
-def bar(value: Optional[Number], high: float, kind: str, title: str, height: int = HEIGHT) -> Html:
-    """A bar from zero; an empty track where there is no value."""
+def bar(value: Optional[Number], high: float, kind: str, what: str, height: int = HEIGHT, shift: int = 0) -> Html:
+    """A bar from zero to at most `high`; an empty track where there is no value. `what` is as in `interval_row`."""
+    title = what if value is None else f"{what} {digits(value, shift)}"
     marks = [tag("rect", x=0, y=height / 2 - 3, width="100%", height=6, rx=3, class_="track")]
     if value is not None and high > 0:
         width = 100 * min(max(value / high, 0.0), 1.0)
@@ -51,13 +60,11 @@ def bar(value: Optional[Number], high: float, kind: str, title: str, height: int
     return picture(title, marks, height)
 
 
-def axis(scale: Scale, ticks: Sequence[Number], unit: str) -> Html:
+def axis(scale: Scale, ticks: Sequence[Number], unit: str, shift: int = 0) -> Html:
     """The labels below rows of one scale; for the eye only, since every row has its figures."""
     labels = []
     for tick in ticks:
-        anchor = "start" if tick == ticks[0] else "end" if tick == ticks[-1] else "middle"
-        x = "0%" if tick == ticks[0] else "100%" if tick == ticks[-1] else scale.x(tick)
-        labels.append(tag("text", digits(tick) + unit, x=x, y=12, text_anchor=anchor))
+        labels.append(tag("text", digits(tick, shift) + unit, x=scale.x(tick), y=12, text_anchor="middle"))
     return tag("svg", *labels, class_="axis", width="100%", height=16, aria_hidden="true", focusable="false")
 
 
@@ -70,7 +77,7 @@ class Node(NamedTuple):
     kind: str
 
 
-TOP, LANE = 14, 190
+TOP, LOW, LANE = 22, 160, 200
 
 
 def search_picture(nodes: Sequence[Node], title: str, words: str) -> Html:
@@ -85,7 +92,7 @@ def search_picture(nodes: Sequence[Node], title: str, words: str) -> Html:
 
     def y(node: Node) -> float:
         share = 0.0 if node.score is None else (min(max(node.score, low), high) - low) / ((high - low) or 1)
-        return LANE if node.score is None else round(LANE - 30 - share * (LANE - 30 - TOP), 2)
+        return LANE if node.score is None else round(LOW - share * (LOW - TOP), 2)
 
     marks: list[Html] = []
     for share in (low, high):
@@ -103,7 +110,7 @@ def search_picture(nodes: Sequence[Node], title: str, words: str) -> Html:
         marks.append(tag("circle", cx=x, cy=height, r=7, class_=f"node {node.kind}"))
         if len(nodes) <= 40:
             marks.append(tag("text", node.label, x=x, y=height + 22, text_anchor="middle", class_="label"))
-    return picture(title, marks, LANE + 30, words)
+    return picture(title, marks, (LOW if all(node.score is not None for node in nodes) else LANE) + 30, words)
 
 
 def picture(title: str, marks: Sequence[Html], height: int, words: str = "") -> Html:

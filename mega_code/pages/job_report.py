@@ -29,7 +29,7 @@ def render(result: Mapping[str, Any]) -> str:
         overview.headline(result, shown),
         measures.arms(evaluation, shown),
         overview.findings(result, shown),
-        lineage.changes(candidates, shown),
+        lineage.changes(candidates, result.get("artifact_kind") == "enhanced", shown),
         measures.triggers(evaluation, shown),
         casebook.cases(evaluation, shown),
         lineage.tree(candidates, shown),

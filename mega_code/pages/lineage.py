@@ -40,19 +40,19 @@ def read(lineage: Any, shown: Shown) -> list[Candidate]:
     return found
 
 
-def changes(candidates: list[Candidate], shown: Shown) -> Optional[Html]:
+def changes(candidates: list[Candidate], published: bool, shown: Shown) -> Optional[Html]:
     """The diff of the chosen candidate, one step for each of its ancestors."""
     path = _path(candidates)
     steps = [candidates[place] for place in path if candidates[place].entry.get("diff")]
     if not steps:
         return None
     words = "Each diff is against the candidate before it." if len(steps) > 1 else "The diff is against the original."
-    note = f"{words} What publishing stamps into the frontmatter is not in it."
+    fate = "What publishing stamps into the frontmatter is not in it." if published else "It was not published."
     drawn = [
         join([tag("h3", _title(step, shown)) if len(steps) > 1 else None, diff(step.entry["diff"], shown)])
         for step in steps
     ]
-    return section("What the chosen candidate changes", tag("p", note, class_="soft"), *drawn)
+    return section("What the chosen candidate changes", tag("p", f"{words} {fate}", class_="soft"), *drawn)
 
 
 def _path(candidates: list[Candidate]) -> list[int]:
@@ -120,11 +120,7 @@ def _title(candidate: Candidate, shown: Shown) -> Html:
 def diff(value: Any, shown: Shown) -> Html:
     """A unified diff, a line to a row; plus and minus tell added from removed without colour too."""
     kinds = {"+": "add", "-": "del", "@": "at"}
-    text = words(value)
-    cut = len(text) - DIFF_CHARACTERS
-    lines = str(shown.text(text, DIFF_CHARACTERS)).split("\n") if cut <= 0 else []
-    if cut > 0:
-        lines = str(shown.text(text, DIFF_CHARACTERS)).split("\n")
+    lines = shown.text(words(value).rstrip("\n"), DIFF_CHARACTERS).split("\n")
     rows = [
         tag("span", Html(line or " "), class_=kinds.get(line[:1]) if line[:3] not in ("+++", "---") else "at")
         for line in lines

@@ -7,7 +7,19 @@ from typing import Any, Optional
 
 from mega_code.pages.charts import Scale, axis, bar, interval_row
 from mega_code.pages.html import Html, join, tag
-from mega_code.pages.parts import arm_kind, arm_name, entries, facts, header, in_order, more, section, wide
+from mega_code.pages.parts import (
+    arm_kind,
+    arm_name,
+    chart,
+    chart_row,
+    entries,
+    facts,
+    header,
+    in_order,
+    more,
+    section,
+    wide,
+)
 from mega_code.pages.reading import interval, listing, mapping, mappings, number
 from mega_code.pages.shown import Shown
 
@@ -49,36 +61,22 @@ def _pass_rates(group: Mapping[str, Any], shown: Shown) -> Html:
     for arm, figures in _chosen(group, shown):
         rate, both = number(figures.get("pass_rate")), interval(figures.get("ci95"))
         drawn = drawn or both is not None
-        picture = interval_row(RATE, rate, both, RATE_TICKS, arm_kind(arm), "Pass rate")
+        picture = interval_row(RATE, rate, both, RATE_TICKS, arm_kind(arm), "Pass rate", shift=2)
         ends = tag("small", shown.rate(both[0]), " to ", shown.rate(both[1])) if both else None
-        rows.append(_row(arm, picture, join([shown.rate(figures.get("pass_rate")), ends]), shown))
-    percents = Scale(0.0, 100.0)
-    rows.append(
-        tag(
-            "tr",
-            tag("td"),
-            tag("td", axis(percents, (0, 25, 50, 75, 100), "\N{NO-BREAK SPACE}%"), class_="picture"),
-            tag("td"),
-        )
-    )
+        rows.append(chart_row(arm_name(arm, shown), picture, shown.rate(figures.get("pass_rate")), ends))
     caption = "Pass rate" + (", with the 95\N{NO-BREAK SPACE}% interval" if drawn else "")
-    return tag("figure", tag("table", tag("caption", caption), tag("tbody", *rows), class_="chart"))
+    return chart(caption, rows, axis(RATE, RATE_TICKS, "\N{NO-BREAK SPACE}%", shift=2))
 
 
-def _tokens(group: Mapping[str, Any], shown: Shown) -> Optional[Html]:
+def _tokens(group: Mapping[str, Any], shown: Shown) -> Html:
     chosen = _chosen(group, shown)
     counts = [number(figures.get("tokens")) for _, figures in chosen]
     most = max((count for count in counts if count is not None), default=0)
     rows = [
-        _row(arm, bar(count, most, arm_kind(arm), "Tokens"), shown.figure(figures.get("tokens")), shown)
+        chart_row(arm_name(arm, shown), bar(count, most, arm_kind(arm), "Tokens"), shown.figure(figures.get("tokens")))
         for (arm, figures), count in zip(chosen, counts)
     ]
-    return tag("figure", tag("table", tag("caption", "Tokens"), tag("tbody", *rows), class_="chart")) if rows else None
-
-
-def _row(arm: str, picture: Html, figures: Html, shown: Shown) -> Html:
-    name = tag("th", arm_name(arm, shown), scope="row")
-    return tag("tr", name, tag("td", picture, class_="picture"), tag("td", figures, class_="n"))
+    return chart("Tokens", rows)
 
 
 def triggers(evaluation: Mapping[str, Any], shown: Shown) -> Optional[Html]:

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, Optional
 
-from mega_code.pages.charts import axis, interval_row, symmetric
+from mega_code.pages.charts import Scale, axis, interval_row, symmetric
 from mega_code.pages.html import Html, join, tag
-from mega_code.pages.parts import ARMS, entries, facts, more, section
+from mega_code.pages.parts import ARMS, chart, chart_row, entries, facts, header, more, section, wide
 from mega_code.pages.reading import interval, listing, mapping, mappings, percent
 from mega_code.pages.shown import Shown
 
@@ -79,15 +79,22 @@ def _card(entry: Mapping[str, Any], shown: Shown) -> Html:
     against_words = name or (shown.text(against, 80) if against else "what it was compared with")
     pair = [
         tag("p", tag("span", _headline(entry.get(key), shown), class_="big"), words)
-        for key, words in (
-            ("performance_increase", "performance, in points of pass rate"),
-            ("token_savings", "token savings"),
-        )
+        for key, words in (("performance_increase", "performance"), ("token_savings", "token savings"))
     ]
     counted = [
-        join([shown.figure(entry[key]), f" {key}"]) for key in ("cases", "repeats") if entry.get(key) is not None
+        join([shown.figure(entry[key]), f" {key[:-1] if entry[key] == 1 else key}"])
+        for key in ("cases", "repeats")
+        if entry.get(key) is not None
     ]
-    small = join(["Against ", "the " if name == "original" else None, against_words, ". ", join(counted, ", ")])
+    small = join(
+        [
+            "In points of pass rate and per cent of tokens, against ",
+            "the " if name == "original" else None,
+            against_words,
+            ". " if counted else ".",
+            join(counted, ", "),
+        ]
+    )
     heading = tag("h3", shown.text(entry.get("model") or "unknown model", 200))
     return tag("div", heading, tag("div", *pair, class_="pair"), tag("p", small, class_="soft"), class_="card")
 
@@ -108,25 +115,26 @@ def _lift(roi: list[Any], shown: Shown) -> Optional[Html]:
     scale = symmetric([*points, *ends])
     ticks = [scale.low, scale.low / 2, 0.0, scale.high / 2, scale.high]
     drawn = [_lift_row(entry, lift, scale, ticks, shown) for entry, lift in rows]
-    foot = tag("tr", tag("td"), tag("td", axis(scale, ticks, ""), class_="picture"), tag("td"))
-    caption = "Lift over the original, in percentage points of pass rate, with the 95\N{NO-BREAK SPACE}% interval where one was drawn"
-    return tag("figure", tag("table", tag("caption", caption), tag("tbody", *drawn, foot), class_="chart"))
+    caption = "Lift over the original, in percentage points of pass rate" + (
+        ", with the 95\N{NO-BREAK SPACE}% interval" if ends else "; no sample was drawn, so there is no interval"
+    )
+    return chart(caption, drawn, axis(scale, ticks, ""))
 
 
-def _lift_row(entry: Mapping[str, Any], lift: Mapping[str, Any], scale: Any, ticks: list[float], shown: Shown) -> Html:
-    both = interval(lift.get("ci95"))
-    point = percent(lift.get("performance_increase"))
+def _lift_row(
+    entry: Mapping[str, Any], lift: Mapping[str, Any], scale: Scale, ticks: list[float], shown: Shown
+) -> Html:
+    both, point = interval(lift.get("ci95")), percent(lift.get("performance_increase"))
     notes = []
     if both:
         notes.append(join([shown.figure(both[0]), " to ", shown.figure(both[1])]))
     if lift.get("p_value") is not None:
         notes.append(join(["p = ", shown.figure(lift["p_value"])]))
     if lift.get("token_savings") is not None:
-        notes.append(join(["tokens saved ", _headline(lift["token_savings"], shown)]))
-    figures = join([_headline(lift.get("performance_increase"), shown), *[tag("small", note) for note in notes]])
-    drawn = interval_row(scale, point, both, ticks, "candidate", "Lift over the original", 0.0)
-    model = tag("th", shown.text(entry.get("model") or "unknown model", 80), scope="row", class_="long")
-    return tag("tr", model, tag("td", drawn, class_="picture"), tag("td", figures, class_="n"))
+        notes.append(join(["token savings ", _headline(lift["token_savings"], shown)]))
+    drawn = interval_row(scale, point, both, ticks, "candidate", "Lift", zero=0.0)
+    figures = [_headline(lift.get("performance_increase"), shown), *[tag("small", note) for note in notes]]
+    return chart_row(shown.text(entry.get("model") or "unknown model", 80), drawn, *figures)
 
 
 def findings(result: Mapping[str, Any], shown: Shown) -> Optional[Html]:
@@ -190,7 +198,5 @@ def _files(result: Mapping[str, Any], shown: Shown) -> Optional[Html]:
         )
         for file in files
     ]
-    from mega_code.pages.parts import header, wide
-
     head = header("File", "Bytes", "SHA-256", numbers=(1,))
     return wide("Published files", tag("table", head, tag("tbody", *rows))) if rows else None

@@ -49,6 +49,17 @@ def wide(name: str, content: Html) -> Html:
     return tag("div", content, class_="wide", role="region", aria_label=name, tabindex=0)
 
 
+def chart(caption: Content, rows: Sequence[Html], axis: Optional[Html] = None) -> Html:
+    """Rows of one picture, with their common axis."""
+    foot = tag("li", axis, aria_hidden="true") if axis else None
+    return tag("figure", tag("figcaption", caption), tag("ul", *rows, foot, class_="chart"))
+
+
+def chart_row(name: Content, picture: Html, *figures: Content) -> Html:
+    """A row: its name, its picture, its figures."""
+    return tag("li", tag("strong", name), picture, tag("span", *figures, class_="value"))
+
+
 def header(*names: Content, numbers: Sequence[int] = ()) -> Html:
     """The head of a table; the columns in `numbers` stand to the right."""
     cells = [tag("th", name, scope="col", class_="n" if at in numbers else None) for at, name in enumerate(names)]

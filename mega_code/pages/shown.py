@@ -11,7 +11,9 @@ from mega_code.plain import plain
 KEPT = "\n\t\u200c\u200d"  # line ends, tabs, and the joiners of emoji and of some scripts
 TEXT_CHARACTERS = 2_000
 PAGE_CHARACTERS = 1_500_000
+ENTRY_CHARACTERS = 200  # what a row costs besides its texts
 LEAST_CHARACTERS = 80  # of every text, however much stood before it
+LEAST_ENTRIES = 10
 
 
 class Shown:
@@ -37,7 +39,8 @@ class Shown:
 
     def first(self, entries: list[Any], limit: int) -> list[Any]:
         """The first `limit` entries; when the page is full, fewer."""
-        limit = limit if self.left > 0 else min(limit, LEAST_CHARACTERS)
+        limit = limit if self.left > 0 else min(limit, LEAST_ENTRIES)
+        self.left -= ENTRY_CHARACTERS * min(limit, len(entries))
         self.cut_entries += max(0, len(entries) - limit)
         return entries[:limit]
 

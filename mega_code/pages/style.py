@@ -29,10 +29,10 @@ line-height:1.5;white-space:nowrap}
 .status.even{background:var(--even-ground)}
 .facts{display:grid;grid-template-columns:max-content 1fr;gap:.2rem 1.25rem;margin:1rem 0;font-size:.9375rem}
 .facts dt{color:var(--soft)}.facts dd{margin:0;min-width:0}
-.cards{display:grid;grid-template-columns:repeat(auto-fit,minmax(15rem,1fr));gap:1rem;margin:1rem 0}
+.cards{display:grid;grid-template-columns:repeat(auto-fill,minmax(min(21rem,100%),1fr));gap:1rem;margin:1rem 0}
 .card{background:var(--card);border:1px solid var(--line);border-radius:.5rem;padding:1rem 1.15rem}
-.card h3{margin:0 0 .6rem}.big{font-size:2rem;font-weight:650;line-height:1.1;letter-spacing:-.02em;display:block}
-.pair{display:grid;grid-template-columns:1fr 1fr;gap:1rem;margin:0 0 .6rem}.pair p{margin:0;line-height:1.35}
+.card h3{margin:0 0 .6rem}.big{font-size:2rem;font-weight:650;line-height:1.1;letter-spacing:-.02em;display:block;color:var(--ink)}
+.pair{display:grid;grid-template-columns:1fr 1fr;gap:1rem;margin:0 0 .6rem}.pair p{margin:0;line-height:1.35;color:var(--soft)}
 .card>p:last-child{margin-bottom:0}
 figure{margin:1.25rem 0 1.5rem}
 figcaption{margin-bottom:.35rem}
@@ -40,13 +40,13 @@ table{border-collapse:collapse;width:100%;font-size:.9375rem}
 caption{text-align:left;padding-bottom:.35rem}
 th,td{text-align:left;vertical-align:top;padding:.4rem .75rem .4rem 0;border-bottom:1px solid var(--line)}
 th{font-weight:600}thead th{color:var(--soft);font-size:.8125rem;font-weight:500;vertical-align:bottom}
-td.n,th.n{text-align:right;padding-right:0;padding-left:.75rem}
-.wide{overflow-x:auto}
+.n{text-align:right;padding-left:.75rem}.n:last-child{padding-right:0}
+.wide{overflow-x:auto}.wide th,.wide td{overflow-wrap:break-word}
 .wide:focus-visible,summary:focus-visible,a:focus-visible{outline:2px solid var(--original);outline-offset:2px}
-.chart td,.chart th{border:0;padding-top:.1rem;padding-bottom:.1rem;vertical-align:middle}
-.chart th{width:1%;white-space:nowrap;padding-right:1rem}.chart td.n{width:1%;white-space:nowrap}
-.chart td.picture{padding:0}.chart small{display:block;line-height:1.3}
-.chart th.long{white-space:normal;min-width:5.5rem;max-width:12rem}
+.chart{list-style:none;margin:0;padding:0;font-size:.9375rem}
+.chart li{display:grid;grid-template-columns:8rem minmax(0,1fr) 12rem;gap:0 1.25rem;align-items:center;padding:.15rem 0;
+white-space:normal}
+.chart .value{text-align:right}.chart small{display:block;line-height:1.35}.chart svg{grid-column:2}
 svg{display:block;overflow:visible}
 svg text{font:12px system-ui,sans-serif;fill:var(--soft)}
 .grid{stroke:var(--line)}.heavy{stroke:var(--soft)}
@@ -60,15 +60,17 @@ circle.candidate,rect.candidate{fill:var(--candidate)}.track{fill:var(--grid)}
 .edge.chosen,.edge.path{stroke:var(--candidate);stroke-width:2.5}
 .node{fill:var(--soft);stroke:var(--soft);stroke-width:2}.node.dropped{fill:var(--ground)}
 .node.chosen{fill:var(--candidate);stroke:var(--candidate)}.ring{fill:none;stroke:var(--candidate);stroke-width:1.5}
-.cases td{width:22%}.cases .half th{padding-top:1.5rem;color:var(--ink);font-size:.9375rem;border-bottom-width:2px}
+.cases{table-layout:fixed}.cases thead th:first-child{width:31%}.cases .half th{padding-top:1.5rem;color:var(--ink);font-size:.9375rem;border-bottom-width:2px}
 .cases .top>*{border-bottom:0;padding-bottom:0}.cases .more td{padding-top:.1rem}
 details{margin:.25rem 0}
 summary{cursor:pointer;color:var(--soft);font-size:.875rem;padding:.15rem 0}
+.said{display:inline-block;max-width:min(46rem,62%);overflow:hidden;text-overflow:ellipsis;white-space:nowrap;
+vertical-align:bottom}
 summary:hover{color:var(--ink)}
 details[open]>summary{margin-bottom:.4rem}
 .verdicts{font-size:.875rem;min-width:34rem}
 .verdicts td,.verdicts th{padding:.3rem .75rem .3rem 0}.verdicts tbody th{font-weight:500;width:26%}
-.verdicts .evidence{width:44%}
+.verdicts .evidence{width:44%;overflow-wrap:anywhere}
 pre,.quote{font:13px/1.5 ui-monospace,SFMono-Regular,Menlo,Consolas,monospace}
 pre{background:var(--code);border:1px solid var(--line);border-radius:.4rem;padding:.7rem .85rem;margin:.4rem 0;
 overflow:auto;max-height:34rem;white-space:pre-wrap;tab-size:4}
@@ -84,7 +86,9 @@ border-left:1px solid var(--line)}
 footer{margin-top:3rem;padding-top:1rem;border-top:1px solid var(--line)}
 @media (max-width:34rem){main{padding:1.5rem .9rem 3rem}h1{font-size:1.5rem}h2{font-size:1.15rem;margin-top:2.25rem}
 .facts{grid-template-columns:1fr;gap:0}.facts dd{margin-bottom:.5rem}.big{font-size:1.65rem}
-th,td{padding-right:.5rem}.tree ol{margin-left:.3rem;padding-left:.6rem}}
+th,td{padding-right:.5rem}.chart li{grid-template-columns:minmax(0,1fr) auto;padding:.3rem 0}
+.chart svg{grid-column:1/-1;grid-row:2}.cases thead th:first-child{width:28%}
+.tree ol{margin-left:.3rem;padding-left:.6rem}}
 @media print{:root{color-scheme:light}body{font-size:10.5pt;background:#fff}main{max-width:none;padding:0}
 pre{max-height:none}.wide{overflow:visible}.card,tr,figure,li .head{break-inside:avoid}h2,h3{break-after:avoid}
 *{print-color-adjust:exact;-webkit-print-color-adjust:exact}}
