@@ -116,7 +116,7 @@ def _expectation(expected: str, found: Mapping[str, Mapping[Verdict, list[Any]]]
     rows = []
     for arm, verdicts in found.items():
         for verdict, repeats in verdicts.items():
-            cells = [tag("td", arm_name(arm, shown)), tag("td", _passed(verdict, repeats, shown))]
+            cells = [tag("td", arm_name(arm, shown)), tag("td", _passed(verdict, repeats, shown), class_="how")]
             evidence = tag(
                 "td", tag("span", shown.text(verdict.evidence, EVIDENCE_CHARACTERS), class_="quote"), class_="evidence"
             )

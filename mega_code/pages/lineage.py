@@ -47,7 +47,11 @@ def changes(candidates: list[Candidate], published: bool, shown: Shown) -> Optio
     if not steps:
         return None
     words = "Each diff is against the candidate before it." if len(steps) > 1 else "The diff is against the original."
-    fate = "What publishing stamps into the frontmatter is not in it." if published else "It was not published."
+    fate = (
+        "What publishing stamps into the frontmatter is not in it; what was put back, the notes say."
+        if published
+        else "It was not published."
+    )
     drawn = [
         join([tag("h3", _title(step, shown)) if len(steps) > 1 else None, diff(step.entry["diff"], shown)])
         for step in steps

@@ -69,7 +69,8 @@ vertical-align:bottom}
 summary:hover{color:var(--ink)}
 details[open]>summary{margin-bottom:.4rem}
 .verdicts{font-size:.875rem;min-width:34rem}
-.verdicts td,.verdicts th{padding:.3rem .75rem .3rem 0}.verdicts tbody th{font-weight:500;width:26%}
+.verdicts td,.verdicts th{padding:.3rem .75rem .3rem 0}.verdicts .how{min-width:8.5rem}
+.verdicts tbody th{font-weight:500;width:26%}
 .verdicts .evidence{width:44%;overflow-wrap:anywhere}
 pre,.quote{font:13px/1.5 ui-monospace,SFMono-Regular,Menlo,Consolas,monospace}
 pre{background:var(--code);border:1px solid var(--line);border-radius:.4rem;padding:.7rem .85rem;margin:.4rem 0;

@@ -115,7 +115,7 @@ ARMS: dict[str, Any] = {
     "original": figures(0.703125, 61.4, 0.6, 0.8),
     "candidate": figures(0.90625, 1234.5, 0.803556, 0.932768),
 }
-ROI = {
+ROI: dict[str, Any] = {
     "model": "scripted-1",
     "performance_increase": "29%",
     "token_savings": "-102%",
@@ -163,7 +163,7 @@ EVALUATION: dict[str, Any] = {
     "notes": ["Case 7 names files; a model gets its prompt alone."],
     "plan": {"calls": 400, "tokens": 1000},
 }
-LINEAGE = [
+LINEAGE: list[dict[str, Any]] = [
     {"candidate": 0, "parent": None, "component": None, "diff": "", "train_score": 0.75, "tokens": 61.0, "kept": True, "why": "the skill as uploaded"},
     {"candidate": 1, "parent": 0, "component": "body", "diff": "--- a/SKILL.md\n+++ b/SKILL.md\n@@ -1 +1 @@\n-old\n+middle", "train_score": 0.8125, "tokens": 62.0, "kept": True, "why": "kept: 3.00 to 3.25 of 4 on train"},
     {"candidate": 2, "parent": 0, "component": "description", "diff": "", "train_score": None, "tokens": None, "kept": False, "why": "dropped: not usable"},
@@ -195,7 +195,7 @@ def result(**given: Any) -> dict[str, Any]:
 def numbers_in(value: Any) -> list[Any]:
     if isinstance(value, dict):
         return [one for inner in value.values() for one in numbers_in(inner)]
-    if isinstance(value, list):
+    if isinstance(value, (list, tuple)):
         return [one for inner in value for one in numbers_in(inner)]
     return [value] if isinstance(value, (int, float)) and not isinstance(value, bool) else []
 
@@ -207,7 +207,7 @@ def test_every_figure_of_the_result_stands_on_the_page_with_all_its_digits() -> 
     page = check(render(result()))
     shown = {value for value, _ in page.figures}
     parts = (ARMS, EVALUATION["cases"], EVALUATION["triggers"], result()["usage_snapshot"])
-    wanted = numbers_in(list(parts)) + [n for entry in LINEAGE for n in (entry["train_score"], entry["tokens"]) if n]
+    wanted = numbers_in([*parts, [(entry["train_score"], entry["tokens"]) for entry in LINEAGE]])
     assert {repr(number) for number in wanted} - shown == set()
     for value, said in page.figures:
         bare = said.replace("\N{MINUS SIGN}", "-").replace(",", "")
