@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import math
 import re
 from collections.abc import Mapping
 from decimal import Decimal
@@ -34,7 +33,7 @@ def number(value: Any) -> Optional[Number]:
     """`value` where it is a number that can be drawn."""
     if isinstance(value, bool) or not isinstance(value, (int, float)):
         return None
-    return value if abs(value) <= LARGEST and math.isfinite(value) else None
+    return value if abs(value) <= LARGEST else None  # neither infinity nor NaN is
 
 
 def index(value: Any) -> Optional[int]:
