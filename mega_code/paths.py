@@ -130,6 +130,10 @@ class DataDir:
         """The result body as received, plus `skill_name`."""
         return self.enhancements / f"{check_job_id(job_id)}.result.json"
 
+    def report(self, job_id: str) -> Path:
+        """The result as a page for a person."""
+        return self.enhancements / f"{check_job_id(job_id)}.report.html"
+
     def job(self, job_id: str) -> Path:
         """What was submitted."""
         return self.enhancements / f"{check_job_id(job_id)}.job.json"

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import contextlib
 import sys
-import unicodedata
 from typing import Any
+
+from mega_code.plain import plain
 
 _SHORTEST_SECRET = 8  # shorter ones are words of their own; replacing those would change what was said
 _secrets: set[str] = set()
@@ -28,14 +29,6 @@ def concealed(value: Any) -> Any:
     if isinstance(value, dict):
         return {concealed(key): concealed(inner) for key, inner in value.items()}
     return value
-
-
-def plain(text: object, keep: str = "") -> str:
-    """`text` without control and formatting characters (other than those in `keep`): no terminal obeys a server."""
-    return "".join(
-        char if char in keep or unicodedata.category(char) not in ("Cc", "Cf", "Cs") else "\N{REPLACEMENT CHARACTER}"
-        for char in str(text)
-    )
 
 
 def say(message: str) -> None:

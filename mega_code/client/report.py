@@ -9,11 +9,12 @@ from collections.abc import Callable, Sequence
 from typing import Any, Optional
 
 from mega_code.client.commandline import Parser
-from mega_code.client.console import plain, say
+from mega_code.client.console import say
 from mega_code.envelope import Envelope
 from mega_code.errors import CODES, MegaCodeError
 from mega_code.files import read_json
 from mega_code.paths import MEGA_DIR, is_job_id
+from mega_code.plain import plain
 
 SHOWN_APART = ("status", "invariants", "evidence", "evaluation", "reason", "job_id")
 # Line breaks, tabs, and the joiners that emoji and some scripts are written with; none of them steers a terminal.
@@ -34,16 +35,19 @@ def resume(job_id: str) -> str:
 
 def text(envelope: Envelope, log: Optional[str] = None) -> str:
     """The report on an envelope, lines without a final line break."""
-    for key, lines in SHAPES.items():
+    for key, shape in SHAPES.items():
         if key in envelope:
-            return "\n".join(lines(envelope))
+            return "\n".join(shape(envelope))
     if envelope.get("installed") is True:
-        return "\n".join(_installed(envelope))
-    if envelope.get("needs_install_location"):
-        return "\n".join(_ready(envelope))
-    if "status" in envelope:
-        return "\n".join(_terminal(envelope, log))
-    raise MegaCodeError("invalid_arguments", "The file holds no envelope of this product.")
+        lines = _installed(envelope)
+    elif envelope.get("needs_install_location"):
+        lines = _ready(envelope)
+    elif "status" in envelope:
+        lines = _terminal(envelope, log)
+    else:
+        raise MegaCodeError("invalid_arguments", "The file holds no envelope of this product.")
+    page = envelope.get("report_path")
+    return "\n".join([*lines, f"Report: {_line(page)}"] if page else lines)
 
 
 # Finished

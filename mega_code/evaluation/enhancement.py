@@ -144,6 +144,7 @@ class _Trial:
                 return violated(broken, book.evaluation(), lineage)
             reason = "No candidate did better than the skill as uploaded on the train cases. "
             return unchanged(reason + book.standing_words(), book.evaluation(), lineage)
+        lineage[best.number]["chosen"] = True
         return self._decide(best, models, book, planned.repeats, lineage, now)
 
     def _decide(

@@ -27,7 +27,8 @@ class Outcome(NamedTuple):
     `status` is a terminal one of `mega_code.job`; `artifact_kind` is `enhanced`, `source` or `none`.
     `files` are the new bytes of the files that changed or were added, by path; all others are published as they are.
     `reason` is a sentence for a person. `evidence` is `{"findings": [{"file","line","text"}]}` or None. `roi`,
-    `evaluation`, `usage_snapshot` and `lineage` have the shapes of EVALUATION.md.
+    `evaluation`, `usage_snapshot` and `lineage` have the shapes of EVALUATION.md; the entry of the candidate that was
+    set against the original at the end carries `"chosen": true`.
     """
 
     status: str

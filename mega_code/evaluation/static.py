@@ -43,6 +43,8 @@ def enhance(skill_dir: Path, skill_id: str, progress: Progress, now: datetime) -
     original = evaluate(skill)
     progress.phase("iterating")
     best, lineage = search(skill, original, progress)
+    if best.kept:
+        lineage[best.candidate]["chosen"] = True
     progress.phase("publishing")
     job = _Job(skill, original, best, lineage)
     outcome = _published(job, now) if best.kept else _unchanged(job)

@@ -17,8 +17,9 @@ from mega_code.gateway.auth import USER_ID, Keys
 from mega_code.gateway.config import Clock, Config
 from mega_code.gateway.folders import Folders
 from mega_code.gateway.form import Form, read_form
-from mega_code.gateway.jobs import Job, Jobs
+from mega_code.gateway.jobs import Jobs
 from mega_code.gateway.longpoll import LongPoll, wait_seconds
+from mega_code.gateway.result import Ending
 from mega_code.gateway.uploads import Accepted, Uploads, check_idempotency_key
 from mega_code.paths import SKILL_NAME, is_job_id
 from mega_code.settings import API_BASE
@@ -95,11 +96,11 @@ class Api:
         if not job.terminal or ended is None:
             raise ApiError("not_terminal", f"The job is {job.status}.", {"status": job.status})
         now, origin = self.clock().timestamp(), _origin()
-        files = [
-            {**file._asdict(), "url": self.signer.url(origin, job.job_id, file.relpath, now)}
-            for file in self.jobs.files(job.job_id)
-        ]
-        return _json(200, {**_identity(job), **ended._asdict(), "artifact": {"files": files}})
+        ending = Ending(job.job_id, job.skill_id, job.status, job.completed_at, ended, self.jobs.files(job.job_id))
+        body = ending.body()
+        for file in body["artifact"]["files"]:
+            file["url"] = self.signer.url(origin, job.job_id, file["relpath"], now)
+        return _json(200, body)
 
     def cancel(self, job_id: str) -> Any:
         """Ask for a job's end."""
@@ -210,12 +211,3 @@ def _origin() -> str:
         environ = bottle.request.environ
         host = f"127.0.0.1:{environ['SERVER_PORT']}"
     return f"http://{host}"
-
-
-def _identity(job: Job) -> dict[str, Any]:
-    return {
-        "job_id": job.job_id,
-        "skill_id": job.skill_id,
-        "status": job.status,
-        "completed_at": job.completed_at,
-    }

@@ -13,14 +13,15 @@ from mega_code.files import flush_folder
 
 ARCHIVE = "archive.zip"
 HISTORY = "history.json"
+REPORT = "report.html"
 WORKSPACE = "workspace"
 
 
 class Folders:
     """Everything below `<DATA_DIR>/gateway`, readable by its owner alone.
 
-    `jobs/<job_id>/` holds `archive.zip` (as uploaded), `history.json`, and a folder `artifact-<lease>` with what
-    was published; `work-<lease>` is where an attempt's evaluation reads the skill, and `workspace` outlives an attempt.
+    `jobs/<job_id>/` holds `archive.zip` (as uploaded), `history.json`, once it has ended `report.html`, and a folder
+    `artifact-<lease>` with what was published; `work-<lease>` is where an attempt's evaluation reads the skill, and `workspace` outlives an attempt.
     `incoming/` is not yet accepted.
     """
 
@@ -66,7 +67,7 @@ class Folders:
         for half_written in self.root.glob(".*.tmp"):
             remove(half_written)
         kept = {
-            job_id: {ARCHIVE, HISTORY, artifact} | (set() if ended else {WORKSPACE}) for job_id, artifact, ended in jobs
+            job_id: {ARCHIVE, HISTORY, REPORT, artifact} | (set() if ended else {WORKSPACE}) for job_id, artifact, ended in jobs
         }
         for folder in self.jobs.iterdir():
             if folder.name not in kept:

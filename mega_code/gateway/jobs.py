@@ -15,7 +15,8 @@ from mega_code.gateway.api_error import ApiError
 from mega_code.gateway.config import Clock, Config, timestamp
 from mega_code.gateway.database import Database, Row
 from mega_code.gateway.longpoll import Changes
-from mega_code.gateway.result import Artifact, PublishedFile, Result, without_artifact
+from mega_code.gateway.reports import Reports
+from mega_code.gateway.result import Artifact, Ending, PublishedFile, Result, without_artifact
 from mega_code.job import TERMINAL
 from mega_code.paths import is_job_id
 
@@ -67,11 +68,22 @@ class Job(NamedTuple):
 
 
 class Jobs:
-    """`queued` is told when a job waits for a worker, `changed` when anything visible of a job changed."""
+    """`queued` is told when a job waits for a worker, `changed` when anything visible of a job changed.
 
-    def __init__(self, database: Database, config: Config, clock: Clock, model: Callable[[], str] = str) -> None:
-        """`model` names what a job that is submitted now is to be measured by."""
+    `reports` keeps the page of a job that ends, so that it is there when the end is seen. `model` names what a job that
+    is submitted now is to be measured by.
+    """
+
+    def __init__(
+        self,
+        database: Database,
+        config: Config,
+        clock: Clock,
+        reports: Optional[Reports] = None,
+        model: Callable[[], str] = str,
+    ) -> None:
         self.database = database
+        self.reports = reports
         self.config = config
         self.clock = clock
         self.model = model
@@ -160,12 +172,12 @@ class Jobs:
     def _give_up_exhausted(self, tx: sqlite3.Connection) -> bool:
         """A job whose workers keep dying ends here, or it would take every worker down for ever."""
         rows = tx.execute(
-            "SELECT job_id, attempts FROM jobs WHERE status = 'running' AND lease_expires <= ? AND attempts >= ?",
+            "SELECT job_id, skill_id, attempts FROM jobs WHERE status = 'running' AND lease_expires <= ? AND attempts >= ?",
             (self.clock().timestamp(), self.config.max_attempts),
         ).fetchall()
         for row in rows:
             reason = f"The gateway died {row['attempts']} times while it worked on this job; its log may say why."
-            self._end(tx, row["job_id"], "failed", without_artifact(reason))
+            self._end_early(tx, row, "failed", reason)
         return bool(rows)
 
     def seconds_to_expiry(self) -> Optional[float]:
@@ -209,23 +221,39 @@ class Jobs:
 
     def finish(self, lease: str, status: str, result: Result, artifact: Artifact = NO_ARTIFACT) -> str:
         """End the job; the status it ended with, which is `cancelled` where that was asked for. Raises LeaseLost."""
+        row = self.database.one("SELECT job_id, skill_id FROM jobs WHERE lease = ?", (lease,))
+        if row is None:
+            raise LeaseLost
+        ending = Ending(row["job_id"], row["skill_id"], status, timestamp(self.clock()), result, artifact.files)
+        page = (
+            self.reports.draw(ending.body()) if self.reports else None
+        )  # may take long, so not within the transaction
         with self.database.transaction() as tx:
             row = _held(tx, lease)
             if row["cancel_requested"]:
-                status, result, artifact = "cancelled", without_artifact("Cancelled on request."), NO_ARTIFACT
-            self._end(tx, row["job_id"], status, result, artifact)
+                status = "cancelled"
+                self._end_early(tx, row, status, "Cancelled on request.")
+            else:
+                self._end(tx, ending, artifact.folder, page)
         self.changed.notify()
         return status
 
-    def _end(
-        self, tx: sqlite3.Connection, job_id: str, status: str, result: Result, artifact: Artifact = NO_ARTIFACT
-    ) -> None:
-        tx.executemany("INSERT INTO files VALUES (?, ?, ?, ?, ?)", ((job_id, *file) for file in artifact.files))
+    def _end_early(self, tx: sqlite3.Connection, row: Row, status: str, reason: str) -> None:
+        """End a job that nothing came of."""
+        now = timestamp(self.clock())
+        ending = Ending(row["job_id"], row["skill_id"], status, now, without_artifact(reason))
+        self._end(tx, ending, "", self.reports.draw(ending.body()) if self.reports else None)
+
+    def _end(self, tx: sqlite3.Connection, ending: Ending, folder: str, page: Optional[bytes]) -> None:
+        result = json.dumps(ending.result._asdict(), allow_nan=False)
+        tx.executemany("INSERT INTO files VALUES (?, ?, ?, ?, ?)", ((ending.job_id, *file) for file in ending.files))
         tx.execute(
             """UPDATE jobs SET status = ?, result = ?, folder = ?, completed_at = ?, lease = NULL, lease_expires = NULL,
             version = version + 1 WHERE job_id = ?""",
-            (status, json.dumps(result._asdict(), allow_nan=False), artifact.folder, timestamp(self.clock()), job_id),
+            (ending.status, result, folder, ending.completed_at, ending.job_id),
         )
+        if self.reports and page is not None:
+            self.reports.keep(ending.job_id, page)
 
     def release(self, lease: str) -> None:
         """Give a job back unfinished, as if it had not been begun; for an orderly stop."""
@@ -248,11 +276,11 @@ class Jobs:
         """
         job = self.get(job_id, user_id)
         with self.database.transaction() as tx:
-            status = tx.execute("SELECT status FROM jobs WHERE job_id = ?", (job.job_id,)).fetchone()["status"]
-            if status in TERMINAL:
-                raise ApiError("already_terminal", f"The job has ended already: {status}.")
-            if status == "queued":
-                self._end(tx, job.job_id, "cancelled", without_artifact("Cancelled on request."))
+            row = tx.execute("SELECT job_id, skill_id, status FROM jobs WHERE job_id = ?", (job.job_id,)).fetchone()
+            if row["status"] in TERMINAL:
+                raise ApiError("already_terminal", f"The job has ended already: {row['status']}.")
+            if row["status"] == "queued":
+                self._end_early(tx, row, "cancelled", "Cancelled on request.")
             else:
                 tx.execute("UPDATE jobs SET cancel_requested = 1 WHERE job_id = ?", (job.job_id,))
         self.changed.notify()

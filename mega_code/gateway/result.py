@@ -65,6 +65,22 @@ class Result(NamedTuple):
     lineage: Any = ()
 
 
+class Ending(NamedTuple):
+    """How a job ended, and when."""
+
+    job_id: str
+    skill_id: str
+    status: str
+    completed_at: Optional[str]
+    result: Result
+    files: Sequence[PublishedFile] = ()
+
+    def body(self) -> dict[str, Any]:
+        """What the API says, but for the files' URLs."""
+        head = {key: getattr(self, key) for key in ("job_id", "skill_id", "status", "completed_at")}
+        return {**head, **self.result._asdict(), "artifact": {"files": [file._asdict() for file in self.files]}}
+
+
 def without_artifact(reason: str) -> Result:
     """A job that ended before its evaluation did."""
     return Result(artifact_kind="none", reason=reason)

@@ -24,6 +24,7 @@ from mega_code.gateway.folders import Folders
 from mega_code.gateway.http import HttpServer
 from mega_code.gateway.jobs import Jobs
 from mega_code.gateway.pidlock import PidLock
+from mega_code.gateway.reports import Reports
 from mega_code.gateway.uploads import Uploads
 from mega_code.gateway.worker import Evaluator, Worker
 from mega_code.paths import DataDir
@@ -48,7 +49,8 @@ class Gateway:
         self.config = config
         self.keys = Keys(self.database, clock)
         work = evaluator or Evaluation(self.folders)
-        self.jobs = Jobs(self.database, config, clock, work.model if isinstance(work, Evaluation) else str)
+        model = work.model if isinstance(work, Evaluation) else str
+        self.jobs = Jobs(self.database, config, clock, Reports(self.folders), model)
         prebuilt = [str(row["id"]) for row in self.database.all("SELECT id FROM prebuilt")]
         self.folders.sweep(self.jobs.folders(), prebuilt)
         self.jobs.expire_all()

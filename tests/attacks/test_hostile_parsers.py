@@ -20,12 +20,12 @@ from hypothesis import strategies as st
 
 from mega_code import envelope, settings, skill
 from mega_code.client import arguments
-from mega_code.client.console import plain
 from mega_code.client.remote_enhance import answers, encodings, manifest
 from mega_code.errors import CODES, MegaCodeError
 from mega_code.gateway.api_error import ApiError
 from mega_code.gateway.intake import check_collisions
 from mega_code.paths import JOB_ID, SKILL_NAME, check_relpath
+from mega_code.plain import plain
 from support.tally import tally
 
 SOURCE = manifest.Source("http://127.0.0.1:8000", (".amazonaws.com", "cdn.example"))

@@ -16,7 +16,7 @@ def refused(client: Client, code: str) -> None:
     outcome = client("--skill-name", "demo-skill")
     assert (outcome.status, outcome.code) == (4, code), outcome
     assert "job_id" in outcome.envelope["error"]
-    assert {path.suffix for path in client.enhancements.iterdir()} == {".json"} and client.leftovers() == []
+    assert {path.suffix for path in client.enhancements.iterdir()} == {".json", ".html"} and client.leftovers() == []
 
 
 def trickle(handler: Handler) -> None:

@@ -54,12 +54,14 @@ def test_the_default_mode_stops_when_the_result_is_staged_and_verified(client: C
         "skill_name": "demo-skill",
         "original_path": str(folder / "SKILL.md"),
         "original_scope": "project",
+        "report_path": f"{staging}.report.html",
     }
     assert tree(staging) == fake.files
     assert {path.name for path in client.enhancements.iterdir()} == {
         fake.job_id,
         f"{fake.job_id}.job.json",
         f"{fake.job_id}.result.json",
+        f"{fake.job_id}.report.html",
     }
     assert os.stat(staging / "scripts/run.sh").st_mode & 0o111 and not os.stat(staging / "SKILL.md").st_mode & 0o111
     assert "# Old project" in (folder / "SKILL.md").read_text()
@@ -197,6 +199,7 @@ def test_a_source_result_is_told_and_nothing_is_downloaded(client: Client, fake:
         "result": fake.full_result(),
         "installed": False,
         "job_id": fake.job_id,
+        "report_path": str(client.enhancements / f"{fake.job_id}.report.html"),
     }
     assert fake.count("GET", "^/files/") == 0 and not (client.enhancements / fake.job_id).exists()
     refused = install(client, fake.job_id)

@@ -287,7 +287,7 @@ def test_the_same_content_may_be_measured_once_by_each_model(jobs: Jobs) -> None
         jobs.insert(tx, "00000000-0000-4000-8000-00000000000f", "alice", "demo", "hash-0")
     with pytest.raises(ApiError) as caught, jobs.database.transaction() as tx:
         jobs.insert(tx, "00000000-0000-4000-8000-00000000000e", "alice", "demo", "hash-0")
-    assert caught.value.details == {"existing_job_id": "00000000-0000-4000-8000-00000000000f"}
+    assert caught.value.answer_details == {"existing_job_id": "00000000-0000-4000-8000-00000000000f"}
 
 
 @pytest.mark.parametrize("status", ["failed", "cancelled", "enhancement_blocked"])

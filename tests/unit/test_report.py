@@ -43,6 +43,26 @@ def test_an_install_is_one_line_and_one_more_a_model() -> None:
 
 
 @pytest.mark.parametrize(
+    "envelope",
+    [
+        installed(),
+        {**terminal(reason="It was so."), "artifact_kind": "none"},
+        {
+            "needs_install_location": True,
+            "job_id": JOB,
+            "skill_name": "demo",
+            "result": {"roi": ROI},
+            "staging_dir": "/s",
+        },
+    ],
+    ids=["installed", "terminal", "ready"],
+)
+def test_the_page_of_a_job_is_named_last_and_changes_no_other_line(envelope: dict[str, Any]) -> None:
+    without = report.text(envelope, log="/tmp/l")
+    assert report.text({**envelope, "report_path": "/d/a b\n.html"}, log="/tmp/l") == f"{without}\nReport: /d/a b .html"
+
+
+@pytest.mark.parametrize(
     ("roi", "line"),
     [
         ([], "ROI: no ROI data"),

@@ -12,7 +12,7 @@ from typing import Any, NamedTuple, Optional
 import requests
 from urllib3.filepost import encode_multipart_formdata
 
-from mega_code.client.console import conceal, concealed, plain
+from mega_code.client.console import conceal, concealed
 from mega_code.client.remote_enhance import transport
 from mega_code.client.remote_enhance.answers import Json, parse_object
 from mega_code.client.remote_enhance.encodings import BadEncoding
@@ -20,6 +20,7 @@ from mega_code.client.remote_enhance.retrying import Outcome, is_dropped, persis
 from mega_code.client.remote_enhance.wire import MIB, Stalled, TooLarge
 from mega_code.errors import MegaCodeError
 from mega_code.paths import check_job_id, is_job_id
+from mega_code.plain import plain
 from mega_code.settings import API_BASE, Settings, check_server_url
 
 ANSWER_BYTES = 16 * MIB

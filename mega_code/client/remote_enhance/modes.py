@@ -117,6 +117,7 @@ class Run:
             "status": result.get("status") or status,
             "artifact_kind": result.get("artifact_kind"),
             "result": result,
+            **self._report(job_id),
         }
         if not records.is_enhanced(result):
             staging.withdraw(self.data.staging(job_id))
@@ -144,7 +145,16 @@ class Run:
             records.write_result(self.data, job_id, result, name)
         except OSError as error:
             warn(f"the result could not be kept: {error.strerror}")
+        try:
+            records.write_report(self.data, job_id, result)
+        except Exception as error:  # a page is never worth a paid job
+            warn(f"the report could not be written: {error}")
         return result
+
+    def _report(self, job_id: str) -> dict[str, str]:
+        """Where the page of a job lies, as an entry of its envelope; nothing where there is none."""
+        page = self.data.report(job_id)
+        return {"report_path": str(page)} if page.is_file() else {}
 
     @staticmethod
     def _name_in(result: dict[str, Any]) -> Optional[str]:
@@ -198,6 +208,7 @@ class Run:
             "job_id": job_id,
             "skill_name": name,
             "scope": scope,
+            **self._report(job_id),
         }
 
     def _recover_cache(self, job_id: str, result: Optional[dict[str, Any]]) -> dict[str, Any]:

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any, NamedTuple, Optional
 
 from mega_code.client.remote_enhance.progress import timestamp
-from mega_code.files import read_json, write_json
+from mega_code.files import read_json, write_atomic, write_json
 from mega_code.paths import SCOPES, SKILL_NAME, DataDir, check_job_id, is_job_id
 
 Json = dict[str, Any]
@@ -46,6 +46,13 @@ def read_job(data: DataDir, job_id: str) -> Json:
 def write_result(data: DataDir, job_id: str, result: Json, skill_name: Optional[str]) -> None:
     """Keep a result body as it was received, plus `skill_name`. Raises OSError."""
     write_json(data.result(job_id), {**result, "skill_name": skill_name})
+
+
+def write_report(data: DataDir, job_id: str, result: Json) -> None:
+    """Keep a result as a page, too. Raises OSError, and whatever a result beyond all bounds may lead to."""
+    from mega_code.pages import job_report
+
+    write_atomic(data.report(job_id), job_report.render(result).encode())
 
 
 def read_result(data: DataDir, job_id: str) -> Optional[Json]:

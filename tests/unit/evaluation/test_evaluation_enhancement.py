@@ -44,6 +44,7 @@ def test_a_better_skill_is_published_with_figures_that_equal_what_was_asked(enha
     assert (outcome.status, outcome.artifact_kind, outcome.invariants) == ("succeeded", "enhanced", [])
     text = outcome.files["SKILL.md"].decode()
     assert list(outcome.files) == ["SKILL.md"] and text.endswith(BETTER)
+    assert [text.endswith(entry["body"]) for entry in outcome.lineage if entry.get("chosen")] == [True]
     check_enhanced(parse_frontmatter(text))
     (roi,) = outcome.roi
     assert roi["model"] == MODEL and roi["performance_increase"] == "100%"
@@ -113,7 +114,7 @@ def test_where_nothing_is_better_the_skill_stays_and_the_reason_says_so(enhance:
         "the skill as uploaded",
         "dropped: 0.00 to 0.00 of 4 on train",
     ]
-    assert "candidate" not in outcome.evaluation["arms"]
+    assert "candidate" not in outcome.evaluation["arms"] and not [e for e in outcome.lineage if e.get("chosen")]
 
 
 def test_fewer_than_six_held_out_cases_are_said_before_anything_is_spent(enhance: Enhance) -> None:

@@ -114,6 +114,7 @@ def test_a_skill_that_can_be_mended_comes_back_enhanced(run: Run) -> None:
             "train_score": 1.0,
             "kept": True,
             "why": "put the space into headings: 1 finding fewer",
+            "chosen": True,
         }
     ]
     assert verdicts(outcome, "original") == {**verdicts(outcome, "candidate"), "headings": False}
