@@ -499,6 +499,7 @@ def test_what_a_kill_left_half_done_on_disk_is_swept(home: Path) -> None:
             "archive.zip",
             "artifact",
             "history.json",
+            "report.html",
         ]
         assert list((gateway / "incoming").iterdir()) == []
         assert [path.name for path in (gateway / "prebuilt").iterdir()] == [prebuilt]
