@@ -165,7 +165,7 @@ def _reason(decision: Decision, cheap: bool) -> str:
     counted = f"{decision.cases} held-out case{'s' if decision.cases != 1 else ''}"
     sentences = [
         f"{decision.kind.capitalize()}: on {counted} the pass rate {_moved(decision.lift)}{limits}; {_sure(decision)}.",
-        f"Tokens {_tokens_moved(decision.token_saving)} (p = {rounded_up(decision.token_p_value):.4f}).",
+        f"Tokens {_tokens_moved(decision)}.",
         too_few(decision.cases) or "",
     ]
     if cheap and not decision.publish:
@@ -195,9 +195,13 @@ def _moved(lift: float) -> str:
     return f"{'rises' if lift > 0 else 'falls'} by {points} points" if points else "does not change"
 
 
-def _tokens_moved(saving: float) -> str:
-    share = round(abs(saving) * 100)
-    return f"{'fall' if saving > 0 else 'rise'} by {share} %" if share else "stay the same"
+def _tokens_moved(decision: Decision) -> str:
+    share = round(abs(decision.token_saving) * 100)
+    if not share:
+        return "stay the same"
+    if decision.token_saving < 0:
+        return f"rise by {share} %"
+    return f"fall by {share} % (p = {rounded_up(decision.token_p_value):.4f})"
 
 
 def rounded_up(p_value: float) -> float:

@@ -67,7 +67,8 @@ class Folders:
         for half_written in self.root.glob(".*.tmp"):
             remove(half_written)
         kept = {
-            job_id: {ARCHIVE, HISTORY, REPORT, artifact} | (set() if ended else {WORKSPACE}) for job_id, artifact, ended in jobs
+            job_id: {ARCHIVE, HISTORY, REPORT, artifact} | (set() if ended else {WORKSPACE})
+            for job_id, artifact, ended in jobs
         }
         for folder in self.jobs.iterdir():
             if folder.name not in kept:

@@ -34,7 +34,7 @@ def test_a_clear_lift_is_published_and_the_reason_says_how_clear() -> None:
     assert found.token_saving == pytest.approx(-0.1)
     assert found.reason == (
         "Better: on 16 held-out cases the pass rate rises by 18.8 points (95 % interval 8.3 to 25.0); noise alone does "
-        "as well with probability 0.0021. Tokens rise by 10 % (p = 1.0000)."
+        "as well with probability 0.0021. Tokens rise by 10 %."
     )
 
 
@@ -43,8 +43,8 @@ def test_a_lift_that_noise_gives_as_well_is_inconclusive_and_names_the_cases_it_
     assert (found.publish, found.kind, found.cases_needed) == (False, "inconclusive", 103)
     assert found.reason == (
         "Inconclusive: on 10 held-out cases the pass rate rises by 10.0 points (95 % interval -18.8 to 37.5); noise "
-        "alone does as well with probability 0.2579, too often to tell them apart. Tokens stay the same "
-        "(p = 1.0000). If it is as it looks, 103 held-out cases would probably settle it."
+        "alone does as well with probability 0.2579, too often to tell them apart. Tokens stay the same. "
+        "If it is as it looks, 103 held-out cases would probably settle it."
     )
 
 
@@ -64,7 +64,7 @@ def test_nothing_changed_is_no_better_and_no_number_of_cases_is_promised() -> No
     assert (found.publish, found.kind, found.cases_needed) == (False, "no better", None)
     assert found.reason == (
         "No better: on 16 held-out cases the pass rate does not change (95 % interval -13.9 to 13.9); noise explains "
-        "as much. Tokens stay the same (p = 1.0000). No number of cases finds a gain where there is none."
+        "as much. Tokens stay the same. No number of cases finds a gain where there is none."
     )
 
 
