@@ -61,7 +61,8 @@ def build(venv: str, requirements: list[str]) -> None:
     """Called with the lock held, so every unfinished sibling was left by a run that was killed."""
     for leftover in glob.glob(f"{glob.escape(venv)}.new-*"):
         shutil.rmtree(leftover, ignore_errors=True)
-    say(f"Preparing the Python packages {', '.join(requirements)}, this once (log: {venv}.log).")
+    names = ", ".join(requirement.split(";")[0] for requirement in requirements)
+    say(f"Preparing the Python packages {names}, this once (log: {venv}.log).")
     new = tempfile.mkdtemp(prefix=f"{os.path.basename(venv)}.new-", dir=os.path.dirname(venv))
     try:
         with open(f"{venv}.log", "wb") as log:

@@ -28,8 +28,15 @@ bare_python() { # python3 without any package
   fake python3 "exec \"$ROOM/bare/bin/python\" \"\$@\""
 }
 
-requirements() {
-  awk '/^(install_requires|gateway) *=/ { on = 1; next } /^[^ ]/ { on = 0 } on && NF { print $1 }' "$REPOSITORY/setup.cfg"
+requirements() { # by another reader than the script's own
+  python3 - "$REPOSITORY/setup.cfg" <<'END'
+import configparser, sys
+config = configparser.ConfigParser()
+config.read(sys.argv[1])
+extras = config["options.extras_require"]
+lists = (config["options"]["install_requires"], extras["gateway"], extras["optimize"])
+print("\n".join(line for text in lists for line in text.split("\n") if line))
+END
 }
 
 @test "runtime: uv is used where it is there, and prepared once" {
