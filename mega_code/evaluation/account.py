@@ -69,7 +69,10 @@ class Book:
 
     def evaluation(self) -> JSON:
         """Everything measured, per case and arm, with the verdicts and their evidence."""
-        by_model = {model: {"arms": self._arms(number)} for number, model in enumerate(self.models)}
+        by_model = {
+            model: {"arms": self._arms(number), "cases": self._cases(number)}
+            for number, model in enumerate(self.models)
+        }
         head = {"model": self.models[0], "models": self.models, "method": f"{METHOD} {TOKENS}"}
         return {
             **head,
@@ -77,15 +80,17 @@ class Book:
             "seed": self.seed,
             "repeats": self.plan.repeats,
             "arms": by_model[self.models[0]]["arms"],
-            "cases": [self._case(case, half) for half, group in self._halves() for case in group],
+            "cases": by_model[self.models[0]]["cases"],
             "triggers": self._triggers(),
             "by_model": by_model if len(self.models) > 1 else {},
             "notes": self.notes,
             "plan": self.plan.as_json(),
         }
 
-    def _halves(self) -> list[tuple[str, tuple[cases.Case, ...]]]:
-        return [("held_out", self.split.held_out), ("train", self.split.train)]
+    def _cases(self, model: int) -> list[JSON]:
+        """Every case that a model was measured on, held-out ones first."""
+        halves = [("held_out", self.split.held_out), ("train", self.split.train)]
+        return [self._case(model, case, half) for half, group in halves for case in group]
 
     def _held(self, model: int, arm: str) -> list[Measured]:
         found = self.measured[model].get(arm, {})
@@ -105,8 +110,8 @@ class Book:
             }
         return found
 
-    def _case(self, case: cases.Case, half: str) -> JSON:
-        arms = {arm: found[case.id].as_json() for arm, found in self.measured[0].items() if case.id in found}
+    def _case(self, model: int, case: cases.Case, half: str) -> JSON:
+        arms = {arm: found[case.id].as_json() for arm, found in self.measured[model].items() if case.id in found}
         return {"case": case.id, "split": half, "prompt": case.prompt, "arms": arms}
 
     def _triggers(self) -> Optional[JSON]:

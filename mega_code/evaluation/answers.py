@@ -9,24 +9,40 @@ from typing import Any, Optional
 _FENCE = re.compile(r"^(`{3,}|~{3,})[^\n`]*\n(.*?)^\1[`~]*[ \t]*$", re.DOTALL | re.MULTILINE)
 _OPENING = re.compile(r"(`{3,}|~{3,})([^`\n]*)$")
 _OPENERS = re.compile(r"[\[{]")
-TRIES = 50
+TRIES = 200
+CHARACTERS = 1024 * 1024
 
 
 def json_in(text: str) -> Optional[Any]:
-    """The first JSON object or list in an answer: in a fenced block, or anywhere in the text; None where there is none.
+    """The JSON object or list in an answer, None where there is none.
 
-    Models put words around it even when told not to.
+    It is that of the first fenced block that has one, else of the text. Models put words around it even when told not
+    to, and words may hold a `[1]`; so of several it is the longest.
     """
-    decoder = json.JSONDecoder()
+    text = text[:CHARACTERS]
     for part in (*(match.group(2) for match in _FENCE.finditer(text)), text):
-        for count, opener in enumerate(_OPENERS.finditer(part)):
-            if count >= TRIES:
-                break
-            try:
-                return decoder.raw_decode(part, opener.start())[0]
-            except (ValueError, RecursionError):
-                continue
+        found = _longest(part)
+        if found:
+            return found[0]
     return None
+
+
+def _longest(text: str) -> Optional[tuple[Any]]:
+    """The longest JSON object or list, wrapped so that an empty one is something; of equal ones the first."""
+    decoder = json.JSONDecoder()
+    longest, found, position = 0, None, 0
+    for _ in range(TRIES):
+        opener = _OPENERS.search(text, position)
+        if not opener:
+            break
+        try:
+            value, position = decoder.raw_decode(text, opener.start())
+        except (ValueError, RecursionError):
+            position = opener.end()
+            continue
+        if position - opener.start() > longest:
+            longest, found = position - opener.start(), (value,)
+    return found
 
 
 def proposal_in(text: str) -> str:

@@ -16,6 +16,7 @@ from mega_code.evaluation.triggers import Loader
 
 BASELINE, ORIGINAL, CANDIDATE = "baseline", "original", "candidate"
 JUDGE_ATTEMPTS = 2
+CUT = "The answer was cut: it reached MEGA_CODE_MAX_OUTPUT_TOKENS."
 
 
 class Models(NamedTuple):
@@ -28,7 +29,7 @@ class Models(NamedTuple):
 
 
 class Run(NamedTuple):
-    """One output of one arm for one case, with its verdicts. `problems` says where its grading itself failed."""
+    """One output of one arm for one case, with its verdicts. `problems` says where its grading failed, or it was cut."""
 
     case: Case
     repeat: int
@@ -70,20 +71,22 @@ class Measured(NamedTuple):
 
 
 def measure(
-    texts: Mapping[str, str], cases: Sequence[Case], repeats: int, models: Models, seed: int
+    texts: Mapping[str, str], work: Sequence[tuple[Case, int]], models: Models, seed: int
 ) -> dict[str, list[Measured]]:
-    """Run every arm over `cases` and grade what comes: for each arm its cases, in order.
+    """Run every arm over the cases in `work`, each so often as stands beside it, and grade what comes: for each arm its
+    cases, in order.
 
     `texts` gives an arm's skill text, empty for none; it is the system message, and the prompt is the case's own.
     Judges see the outputs of all arms in a shuffled order and never which arm one is from.
     """
-    tasks = [(arm, case, repeat) for arm in texts for case in cases for repeat in range(repeats)]
+    cases = [case for case, _ in work]
+    tasks = [(arm, case, repeat) for arm in texts for case, repeats in work for repeat in range(repeats)]
     requests = [Request("task", texts[arm], case.prompt, repeat, models.output_tokens) for arm, case, repeat in tasks]
     answers = models.task.complete_all(requests)
     outputs = [(case, repeat, answer) for (_, case, repeat), answer in zip(tasks, answers)]
     order = list(range(len(outputs)))
     random.Random(seed).shuffle(order)
-    graded = dict(zip(order, _grade([outputs[index] for index in order], models.judge)))
+    graded = dict(zip(order, _grade([outputs[index] for index in order], models)))
     found: dict[str, dict[str, list[Run]]] = {arm: {} for arm in texts}
     for index, (arm, case, _) in enumerate(tasks):
         found[arm].setdefault(case.id, []).append(graded[index])
@@ -93,14 +96,16 @@ def measure(
 Output = tuple[Case, int, Completion]
 
 
-def _grade(outputs: Sequence[Output], judge: Completer) -> list[Run]:
+def _grade(outputs: Sequence[Output], models: Models) -> list[Run]:
     """The runs of `outputs`; what a judge does not grade in `JUDGE_ATTEMPTS` fails, and says so."""
     judgements: dict[int, list[Verdict]] = {}
     problems: dict[int, str] = {}
     waiting = [i for i, (case, _, answer) in enumerate(outputs) if case.needs_judge and _answered(answer)]
     for attempt in range(JUDGE_ATTEMPTS):
-        asked = [grading.judge_request(outputs[i][0], outputs[i][2].text, attempt) for i in waiting]
-        for i, answer in zip(waiting, judge.complete_all(asked)):
+        asked = [
+            grading.judge_request(outputs[i][0], outputs[i][2].text, attempt, models.output_tokens) for i in waiting
+        ]
+        for i, answer in zip(waiting, models.judge.complete_all(asked)):
             try:
                 judgements[i] = grading.read_judgement(answer.text, outputs[i][0], outputs[i][2].text)
             except Malformed as error:
@@ -115,7 +120,7 @@ def _grade(outputs: Sequence[Output], judge: Completer) -> list[Run]:
 
 
 def _answered(completion: Completion) -> bool:
-    return completion.outcome not in ("refused", "empty")
+    return completion.outcome not in ("refused", "empty") and bool(completion.text.strip())
 
 
 def _run(output: Output, judgement: Sequence[Verdict], problems: Iterable[str]) -> Run:
@@ -123,7 +128,8 @@ def _run(output: Output, judgement: Sequence[Verdict], problems: Iterable[str]) 
     if not _answered(completion):
         return Run(case, repeat, completion, tuple(grading.unanswered(case, completion)))
     decided = [grading.by_code(e, completion.text) for e in case.expectations if e.kind != "judge"]
-    return Run(case, repeat, completion, tuple(grading.in_order(case, decided, judgement)), tuple(problems))
+    cut = [CUT] if completion.outcome == "cut" else []
+    return Run(case, repeat, completion, tuple(grading.in_order(case, decided, judgement)), (*problems, *cut))
 
 
 def scores(measured: Iterable[Measured]) -> list[Score]:

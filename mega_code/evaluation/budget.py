@@ -20,6 +20,8 @@ from typing import Any, NamedTuple, Optional
 from mega_code.evaluation.models.base import Completion, Prices, Request, prices, size
 from mega_code.evaluation.variables import decimal, whole
 
+CAUTION = 1.5
+
 
 class Limits(NamedTuple):
     """The limits of one job; None is no limit."""
@@ -93,10 +95,16 @@ class Budget:
             self._in_flight.append(held)
             return held
 
-    def calls_left(self) -> int:
-        """How many more calls the limit allows beside those in flight."""
+    def has_room(self, calls: int) -> bool:
+        """Whether the limits allow so many more calls, each taking somewhat more than those before it did."""
         with self._lock:
-            return self.limits.calls - _sum([self._spent, *self._in_flight]).calls
+            total, limits = _sum([self._spent, *self._in_flight]), self.limits
+        share = CAUTION * calls / max(1, total.calls)
+        return (
+            total.calls + calls <= limits.calls
+            and (limits.tokens is None or total.tokens * (1 + share) <= limits.tokens)
+            and (limits.cost_usd is None or total.cost_usd * (1 + share) <= limits.cost_usd)
+        )
 
     def settle(self, held: Spent, completion: Completion) -> None:
         """A call is answered."""

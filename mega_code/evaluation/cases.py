@@ -8,12 +8,15 @@ import re
 from collections.abc import Collection, Mapping, Sequence
 from typing import Any, NamedTuple, Optional, Union
 
+from mega_code.evaluation.models.base import paired, size
+
 PATH = "evals/evals.json"
 BYTES = 4 * 1024 * 1024
 CASES = 500
 EXPECTATIONS = 50
 PROMPT_CHARACTERS = 64 * 1024
 EXPECTATION_CHARACTERS = 4 * 1024
+DESCRIBED_CHARACTERS = 16 * 1024
 KINDS = ("contains", "not_contains", "regex", "json")
 EXPECTED_OUTPUT = "The output agrees with this description of a good one: {}"
 
@@ -50,6 +53,11 @@ class Case(NamedTuple):
     def needs_judge(self) -> bool:
         """Whether code alone cannot grade it."""
         return any(expectation.kind == "judge" for expectation in self.expectations)
+
+    @property
+    def expected_bytes(self) -> int:
+        """How large its expectations are together, in UTF-8."""
+        return sum(size(expectation.text) for expectation in self.expectations)
 
 
 class CaseError(Exception):
@@ -103,11 +111,11 @@ def salvage(entries: Sequence[Any], first_id: int) -> tuple[list[Case], list[str
 def split(cases: Sequence[Case], seed: int) -> Split:
     """A seeded shuffle in two halves; of an odd number the held-out half has one more.
 
-    Cases with the same prompt stay together, or the held-out half would be seen through its twin.
+    Cases with the same words as prompt stay together, or the held-out half would be seen through its twin.
     """
     groups: dict[str, list[Case]] = {}
     for case in cases:
-        groups.setdefault(case.prompt.strip(), []).append(case)
+        groups.setdefault(words(case.prompt), []).append(case)
     shuffled = list(groups.values())
     random.Random(seed).shuffle(shuffled)
     train: list[Case] = []
@@ -115,6 +123,11 @@ def split(cases: Sequence[Case], seed: int) -> Split:
     for group in shuffled:
         (train if len(train) + len(group) <= len(cases) // 2 else held_out).extend(group)
     return Split(tuple(train), tuple(held_out))
+
+
+def words(prompt: str) -> str:
+    """A prompt without what makes no other task of it: letter case and spacing."""
+    return " ".join(prompt.split()).casefold()
 
 
 def _json(data: Union[str, bytes]) -> Any:
@@ -142,10 +155,10 @@ def _case(entry: Any, where: str, number: str, prompt_key: str) -> tuple[Optiona
         return None, [f"{where} must be an object."]
     problems = []
     prompt = entry.get(prompt_key)
-    if not (isinstance(prompt, str) and prompt.strip() and len(prompt) <= PROMPT_CHARACTERS):
+    if not (isinstance(prompt, str) and prompt.strip() and len(prompt) <= PROMPT_CHARACTERS and paired(prompt)):
         problems.append(f"{where}.{prompt_key} must be a text of 1 to {PROMPT_CHARACTERS} characters.")
     identity = entry.get("id", number)
-    if isinstance(identity, bool) or not isinstance(identity, (str, int)) or len(str(identity)) > 100:
+    if isinstance(identity, bool) or not isinstance(identity, (str, int)) or not _is_short(str(identity), number):
         problems.append(f"{where}.id must be a number or a short text.")
     files = entry.get("files") or []
     if not (isinstance(files, list) and all(isinstance(file, str) for file in files)):
@@ -160,7 +173,9 @@ def _case(entry: Any, where: str, number: str, prompt_key: str) -> tuple[Optiona
 def _expectations(entry: Mapping[str, Any], where: str) -> tuple[list[Expectation], list[str]]:
     given, described = entry.get("expectations"), entry.get("expected_output")
     if not given and isinstance(described, str) and described.strip():
-        return [Expectation("judge", EXPECTED_OUTPUT.format(described.strip()[:EXPECTATION_CHARACTERS]))], []
+        if len(described) > DESCRIBED_CHARACTERS or not paired(described):
+            return [], [f"{where}.expected_output must be a text of at most {DESCRIBED_CHARACTERS} characters."]
+        return [Expectation("judge", EXPECTED_OUTPUT.format(described.strip()))], []
     if not (isinstance(given, list) and 0 < len(given) <= EXPECTATIONS):
         return [], [f"{where}.expectations must be a list of 1 to {EXPECTATIONS} sentences or checks."]
     found, problems = [], []
@@ -183,7 +198,8 @@ def _expectation(value: Any) -> tuple[Optional[Expectation], str]:
         kind, argument = named[0], value[named[0]]
     else:
         return None, "must be a sentence or an object with a check"
-    if not isinstance(argument, str) or len(argument) > EXPECTATION_CHARACTERS or not (argument or kind == "json"):
+    fits = isinstance(argument, str) and len(argument) <= EXPECTATION_CHARACTERS and paired(argument)
+    if not fits or not (argument or kind == "json"):
         return None, f"must give {kind} a text of at most {EXPECTATION_CHARACTERS} characters"
     if kind == "judge" and not argument.strip():
         return None, "must not be blank"
@@ -192,6 +208,10 @@ def _expectation(value: Any) -> tuple[Optional[Expectation], str]:
     if kind == "regex" and not _compiles(argument):
         return None, "must be a regular expression that Python can compile"
     return Expectation(kind, argument, value["equals"] if kind == "json" else None), ""
+
+
+def _is_short(identity: str, number: str) -> bool:
+    return identity == number or (0 < len(identity) <= 100 and identity.isprintable())
 
 
 def _compiles(pattern: str) -> bool:

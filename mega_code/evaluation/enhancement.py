@@ -5,6 +5,8 @@ Its phases are those of a job. Models, clock and store are handed in; the same c
 
 from __future__ import annotations
 
+import hashlib
+import json
 import time
 from collections.abc import Mapping, Sequence
 from concurrent.futures import Executor
@@ -18,6 +20,7 @@ from mega_code.evaluation import (
     account,
     arms,
     cases,
+    decision,
     generate,
     invariants,
     plan,
@@ -93,7 +96,7 @@ class _Trial:
     def run(self, now: datetime) -> Outcome:
         """Every phase after intake."""
         self._enter("evaluation_setup")
-        size = self.material.sizes(len(self.models), self.limits.output_tokens)
+        size = self.material.sizes(self.models, self.limits.output_tokens)
         try:
             planned = plan.plan(size, self.limits.calls)
         except TooSmall as error:
@@ -124,35 +127,42 @@ class _Trial:
         self._generate(first)
         loader = self._loader(first)
         models = [Models(caller, first, loader, self.limits.output_tokens) for caller in callers]
-        text = material.skill.text
-        standing = self._standing(models[0], text, planned.repeats)
-        if all(
-            run.completion.outcome == "refused" for measured in standing.values() for m in measured for run in m.runs
-        ):
+        standing = self._standing(models[0], planned.repeats)
+        runs = [run for measured in standing.values() for one in measured for run in one.runs]
+        if all(run.completion.outcome == "refused" for run in runs):
             return blocked(f"{self.models[0].name} refused every task.")
         book = account.Book(
             [model.name for model in self.models], SEED, planned, material.cases, material.triggers, material.notes
         )
         book.add(0, standing)
-        book.trigger(ORIGINAL, self._triggers(loader, proposals.original(text).description))
+        lineage: list[JSON] = []
+        try:
+            book.trigger(ORIGINAL, self._triggers(loader, proposals.original(material.skill.text).description))
+            return self._improve(models, book, self._search(models[0], first, size, planned, lineage), now)
+        except BudgetSpent as error:
+            return blocked(f"The budget was spent before there was a decision: {error}", book.evaluation(), lineage)
+        except ModelError as error:
+            return blocked(f"The model could not be used any longer: {error}", book.evaluation(), lineage)
+
+    def _improve(self, models: Sequence[Models], book: account.Book, work: Search, now: datetime) -> Outcome:
+        """Search, and compare what was found."""
         self._enter("iterating")
-        kept, lineage = search(self._search(models[0], first, size, planned))
+        kept = search(work)
         self._enter("publishing")
-        best, broken = choose_best(kept, material.skill)
-        if best is None:
-            if broken:
-                return violated(broken, book.evaluation(), lineage)
-            reason = "No candidate did better than the skill as uploaded on the train cases. "
-            return unchanged(reason + book.standing_words(), book.evaluation(), lineage)
-        lineage[best.number]["chosen"] = True
-        return self._decide(best, models, book, planned.repeats, lineage, now)
+        best, broken = choose_best(kept, self.material.skill)
+        if best:
+            work.lineage[best.number]["chosen"] = True
+            return self._decide(best, models, book, work.lineage, now)
+        if broken:
+            return violated(broken, book.evaluation(), work.lineage)
+        reason = "No candidate did better than the skill as uploaded on the train cases. "
+        return unchanged(reason + book.standing_words(), book.evaluation(), work.lineage)
 
     def _decide(
         self,
         best: Found,
         models: Sequence[Models],
         book: account.Book,
-        repeats: int,
         lineage: list[JSON],
         now: datetime,
     ) -> Outcome:
@@ -162,10 +172,10 @@ class _Trial:
         text = proposals.assemble(material.skill.text, chosen)
         if text == material.skill.text:
             return unchanged(WORSE_DESCRIPTION, book.evaluation(), lineage)
-        held = material.cases.held_out
+        held = [(case, book.plan.repeats) for case in material.cases.held_out]
         for number, model in enumerate(models):
             standing = {BASELINE: "", ORIGINAL: material.skill.text} if number else {}
-            book.add(number, arms.measure({**standing, CANDIDATE: text}, held, repeats, model, SEED))
+            book.add(number, arms.measure({**standing, CANDIDATE: text}, held, model, SEED))
         decided, roi = book.decide()
         if not decided.publish:
             return unchanged(decided.reason, book.evaluation(), lineage)
@@ -192,6 +202,9 @@ class _Trial:
         before = self.material.skill
         try:
             candidate = before.changed({SKILL_MD: text})
+            broken = invariants.broken(before, candidate)
+            if broken:  # the description that was put back is not the one that was chosen with the body
+                return violated(broken, book.evaluation(), lineage)
             final = candidate.changed({SKILL_MD: stamp(candidate, roi, now)})
             check_enhanced(final.frontmatter)
         except MegaCodeError as error:
@@ -199,12 +212,11 @@ class _Trial:
         files = {SKILL_MD: final.text.encode()}
         return Outcome("succeeded", "enhanced", files, roi, words, [], None, book.evaluation(), {}, lineage)
 
-    def _standing(self, models: Models, text: str, repeats: int) -> dict[str, list[Measured]]:
+    def _standing(self, models: Models, repeats: int) -> dict[str, list[Measured]]:
         """The two arms that never change: each case once a repeat in the whole job."""
-        texts, split = {BASELINE: "", ORIGINAL: text}, self.material.cases
-        train = arms.measure(texts, split.train, 1, models, SEED)
-        held = arms.measure(texts, split.held_out, repeats, models, SEED)
-        return {arm: [*train[arm], *held[arm]] for arm in texts}
+        split = self.material.cases
+        work = [*((case, 1) for case in split.train), *((case, repeats) for case in split.held_out)]
+        return arms.measure({BASELINE: "", ORIGINAL: self.material.skill.text}, work, models, SEED)
 
     def _triggers(self, loader: Loader, description: str) -> list[bool]:
         name, held = self.material.name, self.material.triggers.held_out
@@ -219,7 +231,7 @@ class _Trial:
         self.callers.append(caller)
         return Loader(caller, _to_the_client)
 
-    def _search(self, models: Models, first: Calls, size: Sizes, planned: Plan) -> Search:
+    def _search(self, models: Models, first: Calls, size: Sizes, planned: Plan, lineage: list[JSON]) -> Search:
         material = self.material
         needed = planned.reserve_calls + plan.iteration_calls(size)
         return Search(
@@ -231,10 +243,23 @@ class _Trial:
             proposer=first,
             seed=SEED,
             iterations=planned.iterations,
-            run_dir=self.room.workspace / "search",
-            enough=lambda: self.budget.calls_left() >= needed,
+            run_dir=self.room.workspace / f"search-{self._mark()}",
+            enough=lambda: self.budget.has_room(needed),
             iteration=self.progress.iteration,
+            lineage=lineage,
         )
+
+    def _mark(self) -> str:
+        """Tells a search apart from one of an earlier attempt with other models, limits or texts."""
+        material = self.material
+        about = (
+            [model.key() for model in self.models],
+            self.limits.output_tokens,
+            material.skill.text,
+            material.cases.train,
+            material.triggers.train,
+        )
+        return hashlib.sha256(json.dumps(about).encode()).hexdigest()[:16]
 
     def _generate(self, model: Calls) -> None:
         """Cases and queries for a skill that brings none. Raises Stop where no model writes enough of them."""
@@ -277,12 +302,18 @@ def _to_the_client(name: str, description: str, trigger: triggers.Trigger, seed:
 def choose_best(kept: Sequence[Found], skill: Skill) -> tuple[Optional[Found], list[str]]:
     """The candidate to compare with the original, and which invariants the better ones broke where none is left.
 
-    `kept` begins with the original. Better is more on train, or as much for fewer tokens.
+    `kept` begins with the original. Better is a higher pass rate on train, since that is what held-out decides on; or
+    the same, with a saving that counts, more queries answered rightly, or fewer tokens.
     """
     original, *candidates = kept
-    better = [one for one in candidates if (one.score, -one.tokens) > (original.score, -original.tokens)]
+
+    def worth(one: Found) -> tuple[float, bool, float, float]:
+        saves = one.tokens <= (1 - decision.LEAST_SAVING) * original.tokens
+        return round(one.pass_rate, 9), saves, round(one.score, 9), -one.tokens
+
+    better = [one for one in candidates if worth(one) > worth(original)]
     broken: list[str] = []
-    for one in sorted(better, key=lambda one: (-one.score, one.tokens, one.number)):
+    for one in sorted(better, key=worth, reverse=True):
         try:
             found = invariants.broken(skill, skill.changed({SKILL_MD: proposals.assemble(skill.text, one.candidate)}))
         except MegaCodeError as error:

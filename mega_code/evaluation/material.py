@@ -7,10 +7,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Optional
 
-from mega_code.evaluation import cases, decision, generate, plan, statistics, triggers
+from mega_code.evaluation import cases, decision, plan, statistics, triggers
 from mega_code.evaluation.cases import Case, CaseError
 from mega_code.evaluation.folder import Skill
 from mega_code.evaluation.intake import Stop, admit
+from mega_code.evaluation.models import claude_triggers
+from mega_code.evaluation.models.base import Model, size
 from mega_code.evaluation.outcome import rejected, unchanged
 from mega_code.evaluation.plan import Sizes
 from mega_code.evaluation.triggers import Trigger
@@ -40,19 +42,26 @@ class Material:
             advice = f"Write at least {FEWEST_CASES} cases in {cases.PATH}, or leave it out and have them generated."
             raise Stop(unchanged(f"Inconclusive, and nothing was spent on it: {few} {advice}", {}, []))
 
-    def sizes(self, models: int, output_tokens: int) -> Sizes:
+    def sizes(self, models: Sequence[Model], output_tokens: int) -> Sizes:
         """What a plan is made from; the most there can be, where cases or queries are still to be generated."""
-        own = self.own_triggers is not None
-        half = generate.TRIGGERS // 2
-        queries = (len(self.triggers.train), len(self.triggers.held_out)) if own else (half, half)
-        others = {
-            "models": models,
-            "skill_bytes": len(self.skill.text.encode("utf-8", "replace")),
-            "output_tokens": output_tokens,
-        }
+        train = plan.half(self.cases.train, self.triggers.train)
+        held_out = plan.half(self.cases.held_out, self.triggers.held_out)
         if self.own_cases is None:
-            return plan.unknown(queries, own, **others)
-        return plan.sizes(self.cases.train, self.cases.held_out, queries, own, **others)
+            train, held_out = plan.unknown_cases(train), plan.unknown_cases(held_out)
+        if self.own_triggers is None:
+            train, held_out = plan.unknown_queries(train), plan.unknown_queries(held_out)
+        overhead, client = max(model.overhead_tokens for model in models), claude_triggers.triggers(models[0])
+        return Sizes(
+            train,
+            held_out,
+            self.own_cases is None,
+            self.own_triggers is None,
+            len(models),
+            size(self.skill.text),
+            output_tokens,
+            overhead,
+            client.overhead_tokens if client else overhead,
+        )
 
 
 def gather(skill_dir: Path, skill_id: str) -> Material:

@@ -12,6 +12,7 @@ import difflib
 import importlib.util
 import logging
 import random
+import shutil
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple, Optional, Union
@@ -21,7 +22,7 @@ from mega_code.evaluation import arms, proposals, triggers
 from mega_code.evaluation.arms import CANDIDATE, Measured, Models
 from mega_code.evaluation.budget import BudgetSpent
 from mega_code.evaluation.cases import Case
-from mega_code.evaluation.models.base import Completer, ModelError
+from mega_code.evaluation.models.base import Completer, Completion
 from mega_code.evaluation.outcome import JSON
 from mega_code.evaluation.proposals import BODY, COMPONENTS, DESCRIPTION, Candidate, Failure, Unusable
 from mega_code.evaluation.triggers import Trigger
@@ -32,13 +33,19 @@ EVERY_NTH_DESCRIBES = 3
 CHEAPER = 0.95
 STALE = 4  # proposals in a row that give no candidate, after which another is not worth its call
 DIFF_CHARACTERS = 20_000
+STATE = "gepa_state.bin"
+FRONTIER = "hybrid"
+UNMEASURED = "dropped: the budget was spent before it was measured"
 
 log = logging.getLogger(__name__)
 Item = Union[Case, Trigger]
 
 
 class Search(NamedTuple):
-    """What a search works on. `enough` says before each iteration whether the budget has room for one more."""
+    """What a search works on. `enough` says before each iteration whether the budget has room for one more.
+
+    `lineage` is filled as the search goes, so that it is there however that ends.
+    """
 
     name: str
     text: str
@@ -51,6 +58,7 @@ class Search(NamedTuple):
     run_dir: Path
     enough: Callable[[], bool]
     iteration: Callable[[int, int], None]
+    lineage: list[JSON]
 
 
 class Found(NamedTuple):
@@ -63,16 +71,16 @@ class Found(NamedTuple):
     tokens: float
 
 
-def search(work: Search) -> tuple[list[Found], list[JSON]]:
-    """Every candidate that was kept, the original first, and the lineage of all.
+def search(work: Search) -> list[Found]:
+    """Every candidate that was kept, the original first.
 
-    Raises what the models and `iteration` raise; a spent budget only ends the search.
+    Raises what the models and `iteration` raise; a spent budget only ends the search, once the original is measured.
     """
     import gepa
 
     adapter = Adapter(work)
     items: list[Item] = [*work.cases, *work.triggers]
-    work.run_dir.mkdir(parents=True, exist_ok=True)
+    _prepare(work.run_dir, adapter)
     with contextlib.suppress(BudgetSpent):
         gepa.optimize(
             seed_candidate=adapter.seed._asdict(),
@@ -80,7 +88,7 @@ def search(work: Search) -> tuple[list[Found], list[JSON]]:
             valset=items,
             adapter=adapter,
             candidate_selection_strategy=_selector(work.seed),
-            frontier_type="hybrid",
+            frontier_type=FRONTIER,
             skip_perfect_score=False,
             batch_sampler=_Sampler(work),
             module_selector=_component,
@@ -93,7 +101,27 @@ def search(work: Search) -> tuple[list[Found], list[JSON]]:
         )
     if adapter.trouble:
         raise adapter.trouble
-    return adapter.kept(), adapter.lineage
+    return adapter.kept()
+
+
+def _prepare(run_dir: Path, adapter: Adapter) -> None:
+    """Make the run directory; what an earlier attempt left there goes away where it cannot be resumed.
+
+    The folder is the job's own, below one that is closed to other users: what is unpickled here, we have written.
+    """
+    from gepa.core.state import GEPAState
+
+    if (run_dir / STATE).exists():
+        try:
+            state: Any = GEPAState.load(str(run_dir))
+            assert state.program_candidates[0] == adapter.seed._asdict() and state.frontier_type == FRONTIER
+            adapter.set_adapter_state(state.adapter_state)
+            assert all(adapter.entry(Candidate(**candidate)) for candidate in state.program_candidates)
+        except Exception as error:  # bytes that are no pickle can raise anything
+            log.warning("a search cannot be resumed, so it starts anew (%s)", type(error).__name__)
+            shutil.rmtree(run_dir)
+            adapter.restart()
+    run_dir.mkdir(parents=True, exist_ok=True)
 
 
 def check_installed() -> None:
@@ -111,9 +139,15 @@ class Adapter:
     def __init__(self, work: Search) -> None:
         self.work = work
         self.seed = proposals.original(work.text)
-        self.trouble: Optional[ModelError] = None
+        self.spent = False
+        self.trouble: Optional[Exception] = None
+        self.lineage = work.lineage
+        self.restart()
+
+    def restart(self) -> None:
+        """Nothing but the original is known."""
         entry = {"candidate": 0, "parent": None, "component": None, "diff": "", "kept": True}
-        self.lineage: list[JSON] = [
+        self.lineage[:] = [
             {**entry, **self.seed._asdict(), "train_score": None, "tokens": None, "why": "the skill as uploaded"}
         ]
 
@@ -145,14 +179,16 @@ class Adapter:
         try:
             answer = self._ask(parent, component, reflective_dataset[component])
         except BudgetSpent:
+            self.spent = True
             return {}
-        except ModelError as error:
+        except Exception as error:
             self.trouble = error  # gepa takes what is raised here for one bad proposal
             return {}
         read = proposals.read_body if component == BODY else proposals.read_description
         try:
             child = read(answer, parent)
             text = proposals.assemble(self.work.text, child)
+            proposals.check_size(text, self.work.text)
         except (Unusable, MegaCodeError) as error:
             self._note(parent, component, None, f"dropped: not usable, {error}")
             return {}
@@ -160,7 +196,7 @@ class Adapter:
         if same is not None:
             self._note(parent, component, None, f"dropped: the same as candidate {same}")
             return {}
-        self._note(parent, component, child, "", text)
+        self._note(parent, component, child, UNMEASURED, text)
         return child._asdict()
 
     def should_accept(self, proposal: Any, state: Any) -> bool:
@@ -168,7 +204,7 @@ class Adapter:
         before, after = sum(proposal.subsample_scores_before), sum(proposal.subsample_scores_after)
         cost = _tokens(proposal.eval_before)
         cheaper = cost > 0 and _tokens(proposal.eval_after) <= CHEAPER * cost
-        entry = self._entry(Candidate(**proposal.candidate))
+        entry = self.entry(Candidate(**proposal.candidate))
         size = len(proposal.subsample_scores_after)
         entry["kept"] = after > before or (after == before and cheaper)
         entry["train_score"] = round(after / size, 6)
@@ -184,13 +220,13 @@ class Adapter:
     def set_adapter_state(self, state: Mapping[str, Any]) -> None:
         """Takes that back; empty at the first start."""
         if state:
-            self.lineage = [dict(entry) for entry in state["lineage"]]
+            self.lineage[:] = [dict(entry) for entry in state["lineage"]]
 
     def done(self, state: Any) -> bool:
         """Whether to end before the next iteration; tells how far the search is where not."""
         number = state.i + 2
         stale = len(self.lineage) > STALE and all(entry["body"] is None for entry in self.lineage[-STALE:])
-        if self.trouble or stale or number > self.work.iterations or not self.work.enough():
+        if self.trouble or self.spent or stale or number > self.work.iterations or not self.work.enough():
             return True
         self.work.iteration(number, self.work.iterations)
         return False
@@ -208,6 +244,8 @@ class Adapter:
             try:
                 results = self._measure(candidate, items)
             except BudgetSpent:  # accepted, but never run on all of train
+                if candidate == self.seed:
+                    raise
                 entry.update(kept=False, why=f"{entry['why']}; the budget was spent before it was measured")
                 continue
             cases = [result for result in results if isinstance(result, Measured)]
@@ -222,12 +260,14 @@ class Adapter:
         cases = [item for item in items if isinstance(item, Case)]
         queries = [item for item in items if isinstance(item, Trigger)]
         text = proposals.assemble(work.text, candidate)
-        measured = iter(arms.measure({CANDIDATE: text}, cases, 1, work.models, work.seed)[CANDIDATE] if cases else [])
+        measured = iter(
+            arms.measure({CANDIDATE: text}, [(case, 1) for case in cases], work.models, work.seed)[CANDIDATE]
+        )
         asked = triggers.measure(work.name, candidate.description, queries, work.models.loader, work.seed)
         loaded = iter(asked)
         return [next(measured) if isinstance(item, Case) else next(loaded) for item in items]
 
-    def _ask(self, parent: Candidate, component: str, seen: Sequence[Mapping[str, Any]]) -> str:
+    def _ask(self, parent: Candidate, component: str, seen: Sequence[Mapping[str, Any]]) -> Completion:
         dropped = [e["diff"] for e in self.lineage if e["component"] == component and not e["kept"] and e["diff"]]
         if component == BODY:
             text = proposals.assemble(self.work.text, parent)
@@ -236,7 +276,7 @@ class Adapter:
         else:
             wrong, number = _failures(seen), len(self.lineage)
             request = proposals.description_request(self.work.name, parent.description, wrong, dropped, number)
-        return self.work.proposer.complete_all([request])[0].text
+        return self.work.proposer.complete_all([request])[0]
 
     def _note(
         self, parent: Candidate, component: str, child: Optional[Candidate], why: str, text: Optional[str] = None
@@ -246,7 +286,7 @@ class Adapter:
         self.lineage.append(
             {
                 "candidate": len(self.lineage),
-                "parent": self._entry(parent)["candidate"],
+                "parent": self.entry(parent)["candidate"],
                 "component": component,
                 "diff": _diff(before, text) if text is not None else "",
                 "kept": False,
@@ -257,7 +297,8 @@ class Adapter:
             }
         )
 
-    def _entry(self, candidate: Candidate) -> JSON:
+    def entry(self, candidate: Candidate) -> JSON:
+        """What the lineage says of a candidate. Raises StopIteration for one that it does not know."""
         return next(entry for entry in self.lineage if _candidate(entry) == candidate)
 
 

@@ -82,9 +82,9 @@ def quarantined(findings: Sequence[JSON]) -> Outcome:
     return Outcome("quarantined", "none", {}, [], reason, [], {"findings": list(findings)}, {}, {}, [])
 
 
-def blocked(reason: str) -> Outcome:
-    """The budget or the model does not let the job come to an end."""
-    return Outcome("enhancement_blocked", "none", {}, [], reason, [], None, {}, {}, [])
+def blocked(reason: str, evaluation: Optional[JSON] = None, lineage: Sequence[JSON] = ()) -> Outcome:
+    """The budget or the model does not let the job come to an end; what was measured until then is told all the same."""
+    return Outcome("enhancement_blocked", "none", {}, [], reason, [], None, evaluation or {}, {}, list(lineage))
 
 
 def unchanged(reason: str, evaluation: JSON, lineage: list[JSON]) -> Outcome:

@@ -5,35 +5,66 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any, NamedTuple
 
-from mega_code.evaluation import generate, grading, triggers
+from mega_code.evaluation import generate, grading, proposals, triggers
 from mega_code.evaluation.arms import JUDGE_ATTEMPTS
 from mega_code.evaluation.cases import Case
+from mega_code.evaluation.models.base import size
 from mega_code.evaluation.optimize import CASES_A_BATCH, QUERIES_A_BATCH
+from mega_code.evaluation.triggers import Trigger
 
 REPEATS = 3
 ITERATIONS = 10
 FEWEST_ITERATIONS = (3, 2, 1)  # for 3, 2 and 1 repeats
-GROWTH = 2  # how large a candidate may be beside the original
+GENERATED_EXPECTATIONS = 50
+FRAME = 256  # bytes of marks, headings and numbers around a text
+ANSWER = 2048  # tokens of an answer to a query
+
+
+class Half(NamedTuple):
+    """One half of the material. `judged` counts the cases that need a judge; the sizes are sums in UTF-8 bytes.
+
+    `asked_bytes` is what judges get of the task and its expectations, `judge_tokens` what they may answer.
+    """
+
+    cases: int = 0
+    judged: int = 0
+    prompt_bytes: int = 0
+    asked_bytes: int = 0
+    judge_tokens: int = 0
+    queries: int = 0
+    query_bytes: int = 0
 
 
 class Sizes(NamedTuple):
-    """What a job works on. `judged` and `held_judged` count the cases that need a judge; sizes in UTF-8 bytes.
+    """What a job works on. `overhead` and `loader_overhead` are tokens that a model, and what loads skills, add to a call.
 
-    `generated` says that cases (or queries) are written by the model, so that these figures are the most there will be.
+    `generated_...` say that cases (or queries) are written by the model, so that these figures are the most there will
+    be.
     """
 
-    train: int
-    held_out: int
-    train_judged: int
-    held_judged: int
-    train_queries: int
-    held_queries: int
+    train: Half
+    held_out: Half
     generated_cases: bool
     generated_queries: bool
     models: int
     skill_bytes: int
-    prompt_bytes: int
     output_tokens: int
+    overhead: int = 0
+    loader_overhead: int = 0
+
+
+class Most(NamedTuple):
+    """A number of calls, and no fewer tokens than they can use."""
+
+    calls: int
+    tokens: int
+
+    def __add__(self, other: tuple[Any, ...]) -> Most:
+        return Most(self.calls + other[0], self.tokens + other[1])
+
+    def times(self, number: int) -> Most:
+        """So often."""
+        return Most(number * self.calls, number * self.tokens)
 
 
 class Plan(NamedTuple):
@@ -54,71 +85,106 @@ class TooSmall(Exception):
     """No plan fits the budget; the message says how many calls would do."""
 
 
-def sizes(
-    train: Sequence[Case], held_out: Sequence[Case], queries: tuple[int, int], own_queries: bool, **others: int
-) -> Sizes:
-    """The sizes of a job with cases of its own; `queries` are its train and held-out trigger queries."""
-    prompts = [len(case.prompt.encode("utf-8", "replace")) for case in (*train, *held_out)]
-    train_judged, held_judged = (sum(case.needs_judge for case in half) for half in (train, held_out))
-    return Sizes(
-        len(train), len(held_out), train_judged, held_judged, *queries, False, not own_queries,
-        prompt_bytes=max(prompts, default=0), **others,
-    )  # fmt: skip
+def half(found: Sequence[Case], queries: Sequence[Trigger]) -> Half:
+    """The size of one half."""
+    judged = [case for case in found if case.needs_judge]
+    prompts = sum(size(case.prompt) for case in found)
+    asked = sum(size(case.prompt) + case.expected_bytes for case in judged)
+    answers = sum(map(grading.judge_tokens, judged))
+    return Half(len(found), len(judged), prompts, asked, answers, len(queries), sum(size(one.query) for one in queries))
 
 
-def unknown(queries: tuple[int, int], own_queries: bool, **others: int) -> Sizes:
-    """The sizes of a job whose cases are still to be generated."""
-    half = generate.CASES // 2
-    return Sizes(half, half, half, half, *queries, True, not own_queries, prompt_bytes=4096, **others)
+def unknown_cases(of: Half) -> Half:
+    """`of` with the most that half of the cases to be generated can be."""
+    cases, most = generate.CASES // 2, generate.CASE_BYTES
+    tokens = grading.JUDGE_TOKENS + GENERATED_EXPECTATIONS * grading.JUDGE_TOKENS_EACH
+    return of._replace(
+        cases=cases, judged=cases, prompt_bytes=cases * most, asked_bytes=2 * cases * most, judge_tokens=cases * tokens
+    )
 
 
-def plan(size: Sizes, max_calls: int) -> Plan:
+def unknown_queries(of: Half) -> Half:
+    """`of` with the most that half of the queries to be generated can be."""
+    queries = generate.TRIGGERS // 2 + 1
+    return of._replace(queries=queries, query_bytes=queries * generate.QUERY_BYTES)
+
+
+def plan(sizes: Sizes, max_calls: int) -> Plan:
     """The plan with the most repeats that leaves room for a search. Raises TooSmall."""
     for repeats, fewest in zip(range(REPEATS, 0, -1), FEWEST_ITERATIONS):
-        fixed = _fixed(size, repeats, 1)
-        iterations = min(ITERATIONS, (max_calls - fixed) // _iteration(size, 1, accepted=False))
+        fixed = _fixed(sizes, repeats, 1).calls
+        iterations = min(ITERATIONS, (max_calls - fixed) // _dropped(sizes))
         if iterations >= fewest:
-            worst = _fixed(size, repeats, JUDGE_ATTEMPTS) + iterations * _iteration(size, JUDGE_ATTEMPTS, True)
-            calls = min(max_calls, worst)
-            return Plan(repeats, iterations, calls, calls * _tokens_a_call(size), _last(size, repeats, 1))
-    needed = _fixed(size, 1, 1) + _iteration(size, 1, accepted=False)
+            worst = _fixed(sizes, repeats, JUDGE_ATTEMPTS) + _iteration(sizes, JUDGE_ATTEMPTS).times(iterations)
+            reserve = _last(sizes, repeats, 1).calls
+            return Plan(repeats, iterations, min(max_calls, worst.calls), worst.tokens, reserve)
+    needed = _fixed(sizes, 1, 1).calls + _dropped(sizes)
     raise TooSmall(f"this job needs at least {needed} calls, and MEGA_CODE_MAX_CALLS is {max_calls}")
 
 
-def iteration_calls(size: Sizes) -> int:
+def iteration_calls(sizes: Sizes) -> int:
     """The most calls that one iteration takes where every judge answers well."""
-    return _iteration(size, 1, accepted=True)
+    return _iteration(sizes, 1).calls
 
 
-def _fixed(size: Sizes, repeats: int, judges: int) -> int:
+def _fixed(sizes: Sizes, repeats: int, judges: int) -> Most:
     """Everything but the iterations: generation, the two standing arms, and the comparison at the end."""
-    generated = generate.CASE_CALLS * size.generated_cases + generate.TRIGGER_CALLS * size.generated_queries
-    train = size.train + judges * size.train_judged
-    queries = size.train_queries + size.held_queries
-    return generated + 2 * (train + _held(size, repeats, judges)) + queries + _last(size, repeats, judges)
+    generated = generate.CASE_CALLS * sizes.generated_cases + generate.TRIGGER_CALLS * sizes.generated_queries
+    arms = Most(0, 0)
+    for text in (0, sizes.skill_bytes):
+        arms += _arm(sizes, sizes.train, text, 1, judges) + _arm(sizes, sizes.held_out, text, repeats, judges)
+    queries = _queries(sizes, sizes.train) + _queries(sizes, sizes.held_out)
+    return _generating(sizes).times(generated) + arms + queries + _last(sizes, repeats, judges)
 
 
-def _last(size: Sizes, repeats: int, judges: int) -> int:
+def _last(sizes: Sizes, repeats: int, judges: int) -> Most:
     """The comparison on held-out: the candidate, and every arm of every further model."""
-    return size.held_queries + (1 + 3 * (size.models - 1)) * _held(size, repeats, judges)
+    arm = _arm(sizes, sizes.held_out, proposals.most_bytes(sizes.skill_bytes), repeats, judges)
+    return _queries(sizes, sizes.held_out) + arm.times(1 + 3 * (sizes.models - 1))
 
 
-def _held(size: Sizes, repeats: int, judges: int) -> int:
-    return repeats * (size.held_out + judges * size.held_judged)
+def _iteration(sizes: Sizes, judges: int) -> Most:
+    """One that gives a candidate which is run on all of train."""
+    text = proposals.most_bytes(sizes.skill_bytes)
+    return _proposing(sizes) + _arm(sizes, sizes.train, text, 1, judges) + _queries(sizes, sizes.train)
 
 
-def _iteration(size: Sizes, judges: int, accepted: bool) -> int:
-    if accepted:
-        return 1 + size.train + judges * size.train_judged + size.train_queries
-    batch = min(CASES_A_BATCH, size.train)
-    cases = batch + judges * min(batch, size.train_judged)
-    return 1 + max(cases, min(QUERIES_A_BATCH, size.train_queries))
+def _dropped(sizes: Sizes) -> int:
+    """The calls of an iteration whose candidate is dropped after its batch, where every judge answers well."""
+    batch = min(CASES_A_BATCH, sizes.train.cases)
+    return 1 + max(batch + min(batch, sizes.train.judged), min(QUERIES_A_BATCH, sizes.train.queries))
 
 
-def _tokens_a_call(size: Sizes) -> int:
-    """A bound for any one call: no token stands for less than a byte."""
-    skill, output = GROWTH * size.skill_bytes, 4 * size.output_tokens
-    task = skill + size.prompt_bytes + size.output_tokens
-    judge = len(grading.JUDGE_SYSTEM) + size.prompt_bytes + output + grading.JUDGE_OUTPUT_TOKENS
-    propose = skill + CASES_A_BATCH * (size.prompt_bytes + 4 * 1024) + 16 * 1024
-    return max(task, judge, propose, sum(map(len, triggers.OTHERS.values())))
+# The most that calls of a kind can use. No token stands for less than a byte.
+
+
+def _arm(sizes: Sizes, half: Half, text_bytes: int, repeats: int, judges: int) -> Most:
+    """A skill text run on one half, and graded with `judges` attempts each."""
+    task = text_bytes + sizes.output_tokens + sizes.overhead
+    output = grading.BYTES_A_TOKEN * sizes.output_tokens
+    judge = len(grading.JUDGE_SYSTEM) + FRAME + output + sizes.overhead
+    tasks = Most(half.cases, half.prompt_bytes + half.cases * task)
+    judged = Most(half.judged, half.asked_bytes + half.judge_tokens + half.judged * judge)
+    return tasks.times(repeats) + judged.times(repeats * judges)
+
+
+def _queries(sizes: Sizes, half: Half) -> Most:
+    others = len(triggers.SYSTEM) + sum(len(name) + len(text) + FRAME for name, text in triggers.OTHERS.items())
+    one = others + 4 * proposals.DESCRIPTION_CHARACTERS + FRAME + ANSWER + sizes.loader_overhead
+    return Most(half.queries, half.query_bytes + half.queries * one)
+
+
+def _proposing(sizes: Sizes) -> Most:
+    """A new body, which takes more than a new description."""
+    text = proposals.most_bytes(sizes.skill_bytes)
+    seen = CASES_A_BATCH * 3 * (proposals.PART_BYTES + FRAME) + proposals.TRIED * (proposals.CHANGE_BYTES + FRAME)
+    words = len(proposals.SYSTEM) + len(proposals.DESCRIPTION_ORDER) + 4 * FRAME
+    return Most(1, words + text + seen + proposals.body_tokens(text) + sizes.overhead)
+
+
+def _generating(sizes: Sizes) -> Most:
+    known = generate.CASES * (generate.KNOWN_BYTES + FRAME)
+    words = len(generate.SYSTEM) + len(generate.CASES_PROMPT) + FRAME
+    return Most(
+        1, words + known + min(generate.SKILL_BYTES, sizes.skill_bytes) + generate.OUTPUT_TOKENS + sizes.overhead
+    )

@@ -36,7 +36,7 @@ def preview(skill_dir: Path, env: Mapping[str, str]) -> list[str]:
     said = [f"Model{'s' if len(models) > 1 else ''}: {', '.join(model.name for model in models)}."]
     try:
         material = gather(skill_dir, skill_dir.name)
-        planned = plan.plan(material.sizes(len(models), limits.output_tokens), limits.calls)
+        planned = plan.plan(material.sizes(models, limits.output_tokens), limits.calls)
     except Stop as stop:
         return [*said, f"The job would end {stop.outcome.status} without a call: {stop.outcome.reason}"]
     except TooSmall as error:
@@ -71,7 +71,7 @@ def main(argv: Sequence[str]) -> int:
         found = {"path": os.path.join(given, SKILL_MD)} if given else json.loads(sys.stdin.read())
         if "error" in found:
             return BAD_INPUT  # resolve-skill has said it
-        folder = Path(found["path"]).parent
+        folder = Path(found["path"]).absolute().parent
         print("\n".join(preview(folder, with_env_file(os.environ))))
     except MegaCodeError as error:
         print(f"preview: {error.message} [{error.code}]", file=sys.stderr)

@@ -8,13 +8,14 @@ import re
 from collections.abc import Mapping, Sequence
 from typing import Any, Callable, NamedTuple, Union
 
-from mega_code.evaluation.cases import CaseError
-from mega_code.evaluation.models.base import Completer, Request
+from mega_code.evaluation.cases import BYTES, CaseError, words
+from mega_code.evaluation.models.base import Completer, Request, paired
 
 PATH = "evals/triggers.json"
 QUERIES = 200
 QUERY_CHARACTERS = 4 * 1024
 ANSWER_TOKENS = 256
+NONE = "none"
 SYSTEM = """\
 You are an agent with a set of skills. A skill is a text that is loaded only when it is needed; all that you know of one \
 before that is its name and its description. Decide which skill, if any, you would load for the person's request.
@@ -59,6 +60,8 @@ class Split(NamedTuple):
 
 def read(data: Union[str, bytes]) -> list[Trigger]:
     """The trigger cases in the text of a `triggers.json`. Raises CaseError with every problem there is."""
+    if len(data) > BYTES:
+        raise CaseError([f"{PATH} is over {BYTES // 1024 // 1024} MiB."])
     try:
         entries = json.loads(data)
     except (ValueError, RecursionError) as error:
@@ -77,7 +80,7 @@ def salvage(entries: Sequence[Any]) -> tuple[list[Trigger], list[str]]:
     for index, entry in enumerate(entries):
         query = entry.get("query") if isinstance(entry, dict) else None
         wanted = entry.get("should_trigger") if isinstance(entry, dict) else None
-        if not (isinstance(query, str) and query.strip() and len(query) <= QUERY_CHARACTERS):
+        if not (isinstance(query, str) and query.strip() and len(query) <= QUERY_CHARACTERS and paired(query)):
             problems.append(f"triggers[{index}].query must be a text of 1 to {QUERY_CHARACTERS} characters.")
         elif not isinstance(wanted, bool):
             problems.append(f"triggers[{index}].should_trigger must be true or false.")
@@ -89,8 +92,11 @@ def salvage(entries: Sequence[Any]) -> tuple[list[Trigger], list[str]]:
 def split(triggers: Sequence[Trigger], seed: int) -> Split:
     """Two halves by a seeded shuffle, each with its share of both kinds; a query that stands twice counts once."""
     halves: tuple[list[Trigger], list[Trigger]] = ([], [])
+    first: dict[str, Trigger] = {}
+    for trigger in triggers:
+        first.setdefault(words(trigger.query), trigger)
     for kind in (True, False):
-        group = [trigger for trigger in dict.fromkeys(triggers) if trigger.should_trigger is kind]
+        group = [trigger for trigger in first.values() if trigger.should_trigger is kind]
         random.Random(seed).shuffle(group)
         halves[0].extend(group[: len(group) // 2])
         halves[1].extend(group[len(group) // 2 :])
@@ -107,9 +113,9 @@ def request(name: str, description: str, trigger: Trigger, seed: int) -> Request
 
 
 def loaded(name: str, answer: str) -> bool:
-    """Whether an answer names the skill: alone, in quotes or in a sentence that names no other."""
-    words = set(re.findall(r"[a-z0-9]+(?:-[a-z0-9]+)*", answer.lower()))
-    return name in words and not words & (set(OTHERS) - {name})
+    """Whether an answer names the skill: alone, in quotes or in a sentence that names neither another nor `none`."""
+    said = re.findall(r"[a-z0-9]+(?:-[a-z0-9]+)*", answer.lower())
+    return said == [name] or (name in said and not {*said} & ({*OTHERS, NONE} - {name}))
 
 
 class Loader(NamedTuple):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Mapping, Sequence
 from typing import NamedTuple, Optional, Protocol
 
@@ -10,6 +11,7 @@ from mega_code.evaluation.variables import decimal
 
 ROLES = ("task", "judge", "propose", "generate")
 PER_MILLION = 1_000_000
+CUT = "\n[cut here]"
 
 
 class Request(NamedTuple):
@@ -113,3 +115,21 @@ def estimated_tokens(text: str) -> int:
 def storable(text: str) -> str:
     """`text` with unpaired surrogates replaced, which neither a database nor a pipe takes."""
     return text.encode("utf-8", "replace").decode()
+
+
+def clipped(text: str, limit: int) -> str:
+    """`text` itself, or as much of it as `limit` bytes hold and a line that says so."""
+    if size(text) <= limit:
+        return text
+    return text.encode("utf-8", "replace")[:limit].decode("utf-8", "ignore") + CUT
+
+
+def paired(text: str) -> bool:
+    """Whether no surrogate stands alone in `text`, as escapes in JSON can put it there."""
+    return not any("\ud800" <= char <= "\udfff" for char in text)
+
+
+def marked(kind: str, text: str) -> str:
+    """`text` between two marks that it cannot hold, since they are made from it."""
+    mark = f"{kind}-{hashlib.sha256(text.encode('utf-8', 'replace')).hexdigest()[:16]}"
+    return f"<{mark}>\n{text}\n</{mark}>"

@@ -51,7 +51,7 @@ def trigger_request(query: str, skills: Iterable[tuple[str, str]], repeat: int =
     """Asks which of `skills`, pairs of name and description, a person's `query` loads. Raises MegaCodeError
     `invalid_skill_name`."""
     listed = sorted({check_skill_name(name): description for name, description in skills}.items())
-    return Request("judge", json.dumps(listed), query, repeat)
+    return Request("judge", json.dumps(listed, ensure_ascii=False), query, repeat)
 
 
 def triggers(model: Model) -> Optional[ClaudeTriggers]:
