@@ -29,7 +29,11 @@ bare_python() { # python3 without any package
 }
 
 requirements() {
-  awk '/^(install_requires|gateway) *=/ { on = 1; next } /^[^ ]/ { on = 0 } on && NF { print $1 }' "$REPOSITORY/setup.cfg"
+  "$REAL_PYTHON" -c 'import configparser, sys
+config = configparser.ConfigParser(interpolation=None)
+config.read(sys.argv[1])
+extras = config["options.extras_require"]
+print("".join((config["options"]["install_requires"], extras["gateway"], extras["optimize"])).strip())' "$REPOSITORY/setup.cfg"
 }
 
 @test "runtime: uv is used where it is there, and prepared once" {
@@ -119,6 +123,17 @@ run --quiet --no-sync --directory $CLONE --extra gateway --extra optimize python
   run -0 --separate-stderr setup.sh
   equal '' "$stderr"
   [ "$(printf '%s\n' "$DATA/runtime/"*)" = "$(printf '%s\n' "$DATA/runtime/"venv{,.lock,.log})" ]
+}
+
+# bats test_tags=slow
+@test "runtime: a look at what a job would cost makes it too, for a folder and for a name" {
+  skill demo-skill
+  bare_python
+  export MEGA_CODE_MODEL=openai:small MEGA_CODE_MODEL_URL=http://127.0.0.1:9/v1
+  for named in .claude/skills/demo-skill demo-skill; do
+    run -0 --separate-stderr enhance.sh "$named" --dry-run
+    equal "Model: small." "${lines[0]}"
+  done
 }
 
 # bats test_tags=slow
