@@ -75,6 +75,11 @@ MIGRATIONS: tuple[tuple[str, ...], ...] = (
             PRIMARY KEY (user_id, call, key)
         )""",
     ),
+    (
+        "ALTER TABLE jobs ADD COLUMN model TEXT NOT NULL DEFAULT 'static'",
+        "DROP INDEX one_job_a_content",
+        f"CREATE UNIQUE INDEX one_job_a_content ON jobs (user_id, content_hash, model) WHERE status NOT IN {_RETRYABLE}",
+    ),
 )
 
 Row = sqlite3.Row

@@ -9,7 +9,13 @@ from pathlib import Path
 from mega_code.gateway.folders import Folders
 from mega_code.gateway.result import Outcome
 from mega_code.gateway.worker import Progress
+from mega_code.model_settings import MODEL, STATIC
 from mega_code.settings import with_env_file
+
+
+def asked_model() -> str:
+    """The model that a job which begins now is measured with, as its setting names it."""
+    return with_env_file(os.environ).get(MODEL, "").strip() or STATIC
 
 
 class Evaluation:

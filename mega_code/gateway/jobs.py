@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 import sqlite3
 import uuid
-from typing import Any, NamedTuple, Optional
+from typing import Any, Callable, NamedTuple, Optional
 
 from mega_code.gateway.api_error import ApiError
 from mega_code.gateway.config import Clock, Config, timestamp
@@ -17,6 +17,7 @@ from mega_code.gateway.database import Database, Row
 from mega_code.gateway.longpoll import Changes
 from mega_code.gateway.result import Artifact, PublishedFile, Result, without_artifact
 from mega_code.job import TERMINAL
+from mega_code.model_settings import STATIC
 from mega_code.paths import is_job_id
 
 RETRY_AFTER_S = 2
@@ -68,10 +69,14 @@ class Job(NamedTuple):
 class Jobs:
     """`queued` is told when a job waits for a worker, `changed` when anything visible of a job changed."""
 
-    def __init__(self, database: Database, config: Config, clock: Clock) -> None:
+    def __init__(
+        self, database: Database, config: Config, clock: Clock, model: Callable[[], str] = lambda: STATIC
+    ) -> None:
+        """`model` says what a job that comes now is measured with: the same content may come once for each."""
         self.database = database
         self.config = config
         self.clock = clock
+        self.model = model
         self.queued = Changes()
         self.changed = Changes()
 
@@ -113,10 +118,11 @@ class Jobs:
 
         Raises ApiError `duplicate_content_hash`, `queue_full`.
         """
+        model = self.model()
         row = tx.execute(
-            """SELECT job_id FROM jobs WHERE user_id = ? AND content_hash = ?
+            """SELECT job_id FROM jobs WHERE user_id = ? AND content_hash = ? AND model = ?
             AND status NOT IN ('failed', 'cancelled', 'enhancement_blocked')""",
-            (user_id, content_hash),
+            (user_id, content_hash, model),
         ).fetchone()
         if row:
             raise ApiError(
@@ -130,8 +136,9 @@ class Jobs:
                 headers={"Retry-After": str(RETRY_AFTER_S)},
             )
         tx.execute(
-            "INSERT INTO jobs (job_id, user_id, skill_id, content_hash, status, created_at) VALUES (?, ?, ?, ?, ?, ?)",
-            (job_id, user_id, skill_id, content_hash, "queued", timestamp(self.clock())),
+            """INSERT INTO jobs (job_id, user_id, skill_id, content_hash, model, status, created_at)
+            VALUES (?, ?, ?, ?, ?, ?, ?)""",
+            (job_id, user_id, skill_id, content_hash, model, "queued", timestamp(self.clock())),
         )
 
     def claim(self) -> Optional[Job]:
