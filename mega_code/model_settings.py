@@ -57,6 +57,13 @@ def _named(name: str) -> Named:
     )
 
 
+def programs(spec: str) -> list[str]:
+    """The agents' programs that the models of a list need, each once. Raises as `named` does."""
+    if spec.strip() == STATIC:
+        return []
+    return list(dict.fromkeys(kind for kind, _ in named(spec) if kind in AGENTS))
+
+
 def endpoint(env: Mapping[str, str], model: str) -> Endpoint:
     """Where `model` answers.
 

@@ -8,12 +8,13 @@ from __future__ import annotations
 import argparse
 import getpass
 import os
+import shutil
 import sys
 from collections.abc import Mapping, Sequence
 
 from mega_code import model_settings, settings
 from mega_code.client.commandline import Parser
-from mega_code.client.console import say
+from mega_code.client.console import say, warn
 from mega_code.errors import MegaCodeError
 from mega_code.paths import DataDir, data_dir
 
@@ -127,6 +128,9 @@ def _checked(chosen: Mapping[str, str]) -> dict[str, str]:
         checked[model_settings.URL] = settings.check_url(checked[model_settings.URL], model_settings.URL)
     if model_settings.MODEL in checked:
         model_settings.check({**settings.with_env_file(os.environ), **checked})
+        for program in model_settings.programs(checked[model_settings.MODEL]):
+            if shutil.which(program) is None:
+                warn(f"{program} is not on this PATH; the gateway must find it on its own")
     return checked
 
 

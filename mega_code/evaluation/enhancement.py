@@ -46,6 +46,7 @@ from mega_code.evaluation.triggers import Loader
 from mega_code.model_settings import MODEL
 from mega_code.skill import SKILL_MD, check_enhanced
 
+AGAIN = "Once that is mended, run it again; what was answered before is not paid for twice."
 WORSE_DESCRIPTION = "The new description was answered worse on the held-out queries; the original's stays."
 
 
@@ -64,9 +65,9 @@ def enhance(skill_dir: Path, skill_id: str, progress: Progress, now: datetime, r
         except Stop as stop:
             outcome = stop.outcome
         except BudgetSpent as error:
-            outcome = blocked(f"The budget was spent before there was anything to compare: {error}")
+            outcome = blocked(f"The budget was spent before there was anything to compare: {error} {AGAIN}")
         except ModelError as error:
-            outcome = blocked(f"The model could not be used: {error}")
+            outcome = blocked(f"The model could not be used: {error} {AGAIN}")
         used = store.usage(room.job_id)
     return outcome._replace(usage_snapshot={**used._asdict(), "wall_s": round(time.monotonic() - started, 3)})
 

@@ -67,3 +67,10 @@ load test_helper
   run -0 configure.sh --model static
   grep -qx MEGA_CODE_MODEL=static "$DATA/.env"
 }
+
+@test "configure: an agent that is not on PATH is set, with a warning" {
+  PATH="$BIN:$SCRIPTS:${REAL_PYTHON%/*}:/usr/bin:/bin"
+  run -0 --separate-stderr configure.sh --model codex:small,codex
+  equal "$(printf '%s\n' MEGA_CODE_MODEL=codex:small,codex "Written to $DATA/.env")" "$output"
+  equal "warning: codex is not on this PATH; the gateway must find it on its own" "$stderr"
+}

@@ -193,7 +193,7 @@ class OpenAI:
 
 
 def _error(status: int, code: str, said: str, headers: Mapping[str, str]) -> ModelError:
-    ending = f": {said}" if said else "."
+    ending = f": {said.rstrip('.')}." if said else "."
     if status in (401, 403):
         return ModelError(f"The model's endpoint does not accept {KEY} (HTTP {status}){ending}")
     if 300 <= status < 400:
