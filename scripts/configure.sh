@@ -1,14 +1,18 @@
 #!/usr/bin/env bash
 # Usage: configure.sh [--server-url URL] [--mode MODE] [--api-key-stdin]
+#        configure.sh [--model MODEL] [--model-url URL] [--model-key-stdin]
 #        configure.sh --show
 #
-# Set the server, the mode and the API key; they are kept in DATA_DIR/.env, mode 0600. Without a flag it asks.
-# Prints what was set, the key masked.
+# Set the server, the mode and the API key, or the embedded gateway's model, which counts from its next job on.
+# They are kept in DATA_DIR/.env, mode 0600. Without a flag it asks. Prints what was set, a key masked.
 #
-#   --server-url URL   the gateway's base URL
-#   --mode MODE        remote, or local
-#   --show             change nothing; print what is in force
-#   --api-key-stdin    read the API key from stdin; it is never taken from the command line
+#   --server-url URL    the gateway's base URL
+#   --mode MODE         remote, or local
+#   --api-key-stdin     read the API key from stdin; it is never taken from the command line
+#   --model MODEL       static, claude, codex or openai:NAME, or several with commas
+#   --model-url URL     the base URL of the endpoint of openai:NAME
+#   --model-key-stdin   read the key of that endpoint from stdin
+#   --show              change nothing; print what is in force
 #
 # Exit: 0 set, 4 bad input.
 set -euo pipefail
@@ -25,10 +29,12 @@ args=()
 while [ $# -gt 0 ]; do
   case "$1" in
   -h | --help) usage && exit ;;
-  --api-key | --api-key=*) die 4 "a key on the command line can be read by everybody; use --api-key-stdin, or no flag and be asked." ;;
+  --api-key | --api-key=* | --model-key | --model-key=*)
+    die 4 "a key on the command line can be read by everybody; use ${1%%=*}-stdin, or no flag and be asked."
+    ;;
   --*=*) set -- "${1%%=*}" "${1#*=}" "${@:2}" && continue ;;
-  --server-url | --mode) needs_value "$@" && args+=("$1" "$2") && shift ;;
-  --api-key-stdin | --show) args+=("$1") ;;
+  --server-url | --mode | --model | --model-url) needs_value "$@" && args+=("$1" "$2") && shift ;;
+  --api-key-stdin | --model-key-stdin | --show) args+=("$1") ;;
   *) die 4 "unknown argument '$1'; see --help." ;;
   esac
   shift

@@ -1,21 +1,27 @@
-"""`python -m mega_code.client.configure`: writes `<DATA_DIR>/.env`; a key comes from stdin or a prompt only."""
+"""`python -m mega_code.client.configure`: writes `<DATA_DIR>/.env`; a key comes from stdin or a prompt only.
+
+The model is the embedded gateway's, which reads the file anew for every job.
+"""
 
 from __future__ import annotations
 
 import argparse
 import getpass
 import os
+import shutil
 import sys
 from collections.abc import Mapping, Sequence
 
-from mega_code import settings
+from mega_code import model_settings, settings
 from mega_code.client.commandline import Parser
-from mega_code.client.console import say
+from mega_code.client.console import say, warn
 from mega_code.errors import MegaCodeError
 from mega_code.paths import DataDir, data_dir
 
 MODES = ("remote", "local")
 URL, KEY, MODE = settings.CONNECTION_KEYS
+KEYS = (KEY, model_settings.KEY)
+FLAGS = ("--server-url", "--mode", "--model", "--model-url", "--show", "--api-key-stdin", "--model-key-stdin")
 
 
 def mask(key: str) -> str:
@@ -25,11 +31,15 @@ def mask(key: str) -> str:
 
 def main(argv: Sequence[str]) -> int:
     """Ask or read, write, and print what was set; gives the exit status."""
-    parser = Parser(prog="configure", description="Set the server, the API key and the mode.")
+    parser = Parser(prog="configure", description="Set the server, the API key, the mode and the model.")
     parser.add_argument("--server-url", metavar="URL", help="the gateway's base URL")
     parser.add_argument("--mode", choices=MODES, help="remote for the remote flow")
+    parser.add_argument("--model", metavar="MODEL", help="what the embedded gateway measures with")
+    parser.add_argument("--model-url", metavar="URL", help="the base URL of the endpoint of openai:MODEL")
     parser.add_argument("--show", action="store_true", help="change nothing; print what is in force")
-    parser.add_argument("--api-key-stdin", action="store_true", help="read the API key from standard input")
+    keys = parser.add_mutually_exclusive_group()
+    keys.add_argument("--api-key-stdin", action="store_true", help="read the API key from standard input")
+    keys.add_argument("--model-key-stdin", action="store_true", help="read the model's key from standard input")
     path = DataDir(data_dir(os.environ)).env_file
     try:
         arguments = _parse(parser, argv)
@@ -55,55 +65,90 @@ def _parse(parser: Parser, argv: Sequence[str]) -> argparse.Namespace:
     try:
         return parser.parse_args(argv)
     except MegaCodeError as error:
-        known = ("--server-url", "--mode", "--show", "--api-key-stdin")
-        if any(word.partition("=")[0] not in known and word not in MODES for word in argv[:1]):
+        if any(word.partition("=")[0] not in FLAGS and word not in MODES for word in argv[:1]):
             # What stands there may be a key; it is not repeated.
             raise MegaCodeError(
-                error.code, "Unknown argument; a key is read with --api-key-stdin or asked for."
+                error.code, "Unknown argument; a key is read with --api-key-stdin or --model-key-stdin, or asked for."
             ) from None
         raise
 
 
 def _show() -> int:
-    """What the client would work with now, wherever it comes from; empty values for what nothing names."""
+    """What would be worked with now, wherever it comes from; empty values for what nothing names."""
     known = settings.load(os.environ)
     url = settings.check_server_url(known.server_url) if known.server_url else ""
-    _print({URL: url, MODE: known.client_mode, KEY: known.api_key or ""})
+    merged = settings.with_env_file(os.environ)
+    model = {name: merged.get(name, "") for name in (model_settings.MODEL, model_settings.URL, model_settings.KEY)}
+    model[model_settings.MODEL] = model[model_settings.MODEL] or model_settings.STATIC
+    _print({URL: url, MODE: known.client_mode, KEY: known.api_key or "", **model})
     return 0
 
 
 def _print(values: Mapping[str, str]) -> None:
     for name, value in values.items():
-        print(f"{name}={mask(value) if name == KEY and value else value}")
+        print(f"{name}={mask(value) if name in KEYS and value else value}")
 
 
 def _collect(arguments: argparse.Namespace) -> dict[str, str]:
-    updates = {URL: arguments.server_url, MODE: arguments.mode}
+    updates = {
+        URL: arguments.server_url,
+        MODE: arguments.mode,
+        model_settings.MODEL: arguments.model,
+        model_settings.URL: arguments.model_url,
+    }
     if arguments.api_key_stdin:
-        updates[KEY] = sys.stdin.readline().strip() if not sys.stdin.isatty() else getpass.getpass("API key: ").strip()
-        if not updates[KEY]:
-            raise MegaCodeError("invalid_arguments", "There is no API key on standard input.")
+        updates[KEY] = _read_key("API key")
+    if arguments.model_key_stdin:
+        updates[model_settings.KEY] = _read_key("model's key")
     if not any(updates.values()):
         if not sys.stdin.isatty():
             raise MegaCodeError(
-                "invalid_arguments",
-                "Nothing to set; give --server-url, --mode or --api-key-stdin, or run it in a terminal.",
+                "invalid_arguments", f"Nothing to set; give one of {', '.join(FLAGS)}, or run it in a terminal."
             )
         updates = _ask()
     chosen = {name: value for name, value in updates.items() if value}
     if not chosen:
         raise MegaCodeError("invalid_arguments", "Nothing was entered, so nothing was set.")
-    if URL in chosen:
-        chosen[URL] = settings.check_server_url(chosen[URL])
-    return chosen
+    return _checked(chosen)
+
+
+def _read_key(what: str) -> str:
+    key = sys.stdin.readline() if not sys.stdin.isatty() else getpass.getpass(f"{what[0].upper()}{what[1:]}: ")
+    if not key.strip():
+        raise MegaCodeError("invalid_arguments", f"There is no {what} on standard input.")
+    return key.strip()
+
+
+def _checked(chosen: Mapping[str, str]) -> dict[str, str]:
+    """The settings as they are written. Raises MegaCodeError for those that could not be worked with."""
+    checked = dict(chosen)
+    if URL in checked:
+        checked[URL] = settings.check_server_url(checked[URL])
+    if model_settings.URL in checked:
+        checked[model_settings.URL] = settings.check_url(checked[model_settings.URL], model_settings.URL)
+    if model_settings.MODEL in checked:
+        model_settings.check({**settings.with_env_file(os.environ), **checked})
+        for program in model_settings.programs(checked[model_settings.MODEL]):
+            if shutil.which(program) is None:
+                warn(f"{program} is not on this PATH; the gateway must find it on its own")
+    return checked
 
 
 def _ask() -> dict[str, str]:
-    """The three settings from a terminal; an empty answer leaves one as it is."""
-    print("Server URL (empty: keep): ", end="", file=sys.stderr, flush=True)
-    url = sys.stdin.readline().strip()
+    """The settings from a terminal; an empty answer leaves one as it is."""
+    url = _line("Server URL (empty: keep)")
     key = getpass.getpass("API key (not shown; empty: keep): ").strip()
-    return {URL: url, KEY: key, MODE: "remote" if url or key else ""}
+    model = _line("Model: static, claude, codex or openai:NAME (empty: keep)")
+    answers = {URL: url, KEY: key, MODE: "remote" if url or key else "", model_settings.MODEL: model}
+    if model_settings.ENDPOINT in model:
+        answers[model_settings.URL] = _line("Model URL (empty: keep)")
+        answers[model_settings.KEY] = getpass.getpass("Model key (not shown; empty: keep): ").strip()
+    return answers
+
+
+def _line(question: str) -> str:
+    print(f"{question}: ", end="", file=sys.stderr, flush=True)
+    return sys.stdin.readline().strip()
 
 
 if __name__ == "__main__":

@@ -7,7 +7,8 @@ from datetime import datetime
 from pathlib import Path
 
 from mega_code.evaluation.outcome import Outcome, Progress
-from mega_code.evaluation.room import Room, is_static
+from mega_code.evaluation.room import Room
+from mega_code.model_settings import is_static
 
 __all__ = ["Outcome", "Progress", "Room", "check", "enhance"]
 
@@ -32,4 +33,4 @@ def check(env: Mapping[str, str]) -> None:
     if not is_static(env):
         from mega_code.evaluation import enhancement
 
-        enhancement.check(env)
+        enhancement.check_here(env)

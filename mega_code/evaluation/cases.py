@@ -83,17 +83,17 @@ def read(data: Union[str, bytes], files: Optional[Collection[str]] = None) -> li
     """
     entries, name, prompt = _entries(_json(data))
     problems: list[str] = []
-    found: list[Case] = []
+    found: dict[int, Case] = {}
     for index, entry in enumerate(entries):
         case, wrong = _case(entry, f"{name}[{index}]", str(index + 1), prompt)
         problems += wrong
         if case:
             problems += _missing(case, f"{name}[{index}]", files)
-            found.append(case)
+            found[index] = case
     problems += _twice(found, name)
     if problems:
         raise CaseError(problems)
-    return found
+    return list(found.values())
 
 
 def salvage(entries: Sequence[Any], first_id: int) -> tuple[list[Case], list[str]]:
@@ -229,10 +229,10 @@ def _missing(case: Case, where: str, files: Optional[Collection[str]]) -> list[s
     return [f"{where}.files names {file[:120]!r}, which is not in the skill." for file in gone]
 
 
-def _twice(cases: Sequence[Case], name: str) -> list[str]:
+def _twice(cases: Mapping[int, Case], name: str) -> list[str]:
     first: dict[str, int] = {}
     problems = []
-    for index, case in enumerate(cases):
+    for index, case in cases.items():
         if first.setdefault(case.id, index) != index:
             problems.append(f"{name}[{index}].id is {case.id!r}, as in {name}[{first[case.id]}].")
     return problems

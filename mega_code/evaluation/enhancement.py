@@ -30,22 +30,26 @@ from mega_code.evaluation import (
 from mega_code.evaluation.arms import BASELINE, CANDIDATE, ORIGINAL, Measured, Models
 from mega_code.evaluation.budget import Budget, BudgetSpent, Limits
 from mega_code.evaluation.calls import Calls
-from mega_code.evaluation.executor import executor
+from mega_code.evaluation.executor import EXECUTOR, executor
 from mega_code.evaluation.folder import Skill
 from mega_code.evaluation.intake import Stop
 from mega_code.evaluation.material import FEWEST_CASES, SEED, Material, gather
 from mega_code.evaluation.models import choose, claude_triggers
+from mega_code.evaluation.models.agents import Agent
 from mega_code.evaluation.models.base import Model, ModelError, Request
+from mega_code.evaluation.models.program import find
 from mega_code.evaluation.optimize import Found, Search, check_installed, search
 from mega_code.evaluation.outcome import JSON, Outcome, Progress, blocked, unchanged, violated
 from mega_code.evaluation.plan import Plan, Sizes, TooSmall
 from mega_code.evaluation.proposals import Candidate
-from mega_code.evaluation.room import MODEL, Room
+from mega_code.evaluation.room import Room
 from mega_code.evaluation.stamp import stamp
 from mega_code.evaluation.store import Store
 from mega_code.evaluation.triggers import Loader
+from mega_code.model_settings import MODEL
 from mega_code.skill import SKILL_MD, check_enhanced
 
+AGAIN = "Once that is mended, run it again; what was answered before is not paid for twice."
 WORSE_DESCRIPTION = "The new description was answered worse on the held-out queries; the original's stays."
 
 
@@ -64,9 +68,9 @@ def enhance(skill_dir: Path, skill_id: str, progress: Progress, now: datetime, r
         except Stop as stop:
             outcome = stop.outcome
         except BudgetSpent as error:
-            outcome = blocked(f"The budget was spent before there was anything to compare: {error}")
+            outcome = blocked(f"The budget was spent before there was anything to compare: {error} {AGAIN}")
         except ModelError as error:
-            outcome = blocked(f"The model could not be used: {error}")
+            outcome = blocked(f"The model could not be used: {error} {AGAIN}")
         used = store.usage(room.job_id)
     return outcome._replace(usage_snapshot={**used._asdict(), "wall_s": round(time.monotonic() - started, 3)})
 
@@ -75,6 +79,18 @@ def check(env: Mapping[str, str]) -> tuple[Limits, list[Model]]:
     """The limits and models that the settings name. Raises MegaCodeError, before anything is spent."""
     check_installed()
     return Limits.from_env(env), choose(env.get(MODEL, ""), env)
+
+
+def check_here(env: Mapping[str, str]) -> tuple[Limits, list[Model]]:
+    """As `check`; where calls run on this machine, an agent's program must be on its PATH, too."""
+    limits, models = check(env)
+    for model in () if env.get(EXECUTOR) else models:
+        try:
+            if isinstance(model, Agent):
+                find(model.program)
+        except ModelError as error:
+            raise MegaCodeError("invalid_arguments", f"{MODEL} names {model.name}: {error}") from None
+    return limits, models
 
 
 class _Trial:

@@ -12,6 +12,7 @@ from urllib.parse import urlsplit
 from mega_code.errors import MegaCodeError
 from mega_code.evaluation.models.base import ModelError
 
+EXECUTOR = "MEGA_CODE_EXECUTOR"
 CONNECT_S = 8
 T = TypeVar("T")
 
@@ -22,7 +23,7 @@ def executor(env: Mapping[str, str]) -> Executor:
     Raises MegaCodeError `invalid_arguments` for no such executor or one whose package is missing, `network_failure`
     where the cluster does not answer.
     """
-    address = env.get("MEGA_CODE_EXECUTOR", "").strip()
+    address = env.get(EXECUTOR, "").strip()
     return _cluster(address) if address else Threads()
 
 

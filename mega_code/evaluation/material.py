@@ -83,7 +83,7 @@ def gather(skill_dir: Path, skill_id: str) -> Material:
     except CaseError as error:
         problems += error.problems
     if problems:
-        raise Stop(rejected(problems))
+        raise Stop(rejected(problems, "The cases of the skill cannot be used before this is mended in them"))
     notes = [f"Case {case.id} names files; a model gets its prompt alone." for case in own_cases or () if case.files]
     name = str(skill.frontmatter.get("name", skill_id)).strip()
     material = Material(skill, name, own_cases, own_triggers, notes, triggers.split(own_triggers or (), SEED))

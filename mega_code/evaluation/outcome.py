@@ -65,9 +65,9 @@ def usage(wall_s: float) -> JSON:
     return {**none, "wall_s": round(wall_s, 3)}
 
 
-def rejected(broken: Sequence[str]) -> Outcome:
+def rejected(broken: Sequence[str], why: str = "No rewrite may mend this") -> Outcome:
     """A skill that breaks the specification, or its own cases their form, in a way that no rewrite may mend."""
-    reason = "No rewrite may mend this: " + " ".join(broken)
+    reason = f"{why}: {' '.join(broken)}"
     return Outcome("rejected", "none", {}, [], reason, list(broken), None, {}, {}, [])
 
 

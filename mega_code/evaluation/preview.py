@@ -1,6 +1,6 @@
 """What an enhancement would cost at most, said before anything is spent.
 
-    python -m mega_code.evaluation.preview --skill-dir DIR      (without it: a line of `resolve-skill` on stdin)
+    python -m mega_code.evaluation --skill-dir DIR      (without it: a line of `resolve-skill` on stdin)
 
 Exit: 0 said, 4 bad settings or no such skill.
 """
@@ -20,7 +20,7 @@ from mega_code.evaluation.budget import Limits
 from mega_code.evaluation.intake import Stop
 from mega_code.evaluation.material import gather
 from mega_code.evaluation.plan import TooSmall
-from mega_code.evaluation.room import is_static
+from mega_code.model_settings import is_static
 from mega_code.settings import with_env_file
 from mega_code.skill import SKILL_MD
 
@@ -32,7 +32,7 @@ def preview(skill_dir: Path, env: Mapping[str, str]) -> list[str]:
     """
     if is_static(env):
         return ["Model: static, which is no language model: 0 calls, 0 tokens."]
-    limits, models = enhancement.check(env)
+    limits, models = enhancement.check_here(env)
     said = [f"Model{'s' if len(models) > 1 else ''}: {', '.join(model.name for model in models)}."]
     try:
         material = gather(skill_dir, skill_dir.name)
@@ -62,7 +62,7 @@ def _further(limits: Limits) -> str:
 
 def main(argv: Sequence[str]) -> int:
     """Print the preview; its exit status."""
-    parser = argparse.ArgumentParser(description="Say what an enhancement would cost at most.")
+    parser = argparse.ArgumentParser(prog="preview", description="Say what an enhancement would cost at most.")
     parser.add_argument(
         "--skill-dir", metavar="DIR", help="the skill folder (default: what resolve-skill says on stdin)"
     )
@@ -80,7 +80,3 @@ def main(argv: Sequence[str]) -> int:
         print(f"preview: the skill cannot be read: {error}.", file=sys.stderr)
         return BAD_INPUT
     return 0
-
-
-if __name__ == "__main__":
-    sys.exit(main(sys.argv[1:]))

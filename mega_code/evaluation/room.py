@@ -6,9 +6,6 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import NamedTuple
 
-MODEL = "MEGA_CODE_MODEL"
-STATIC = "static"
-
 
 class Room(NamedTuple):
     """A job's settings (`env`, as of a process), a folder of its own that outlives an attempt, and the file that holds
@@ -18,8 +15,3 @@ class Room(NamedTuple):
     workspace: Path
     store: Path
     job_id: str
-
-
-def is_static(env: Mapping[str, str]) -> bool:
-    """Whether no language model is asked for."""
-    return env.get(MODEL, "").strip() in ("", STATIC)

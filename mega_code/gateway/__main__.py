@@ -6,41 +6,19 @@ of the last, without a word, where scripts/lib asks for it (MEGA_CODE_LAUNCHER),
 
 from __future__ import annotations
 
-import importlib
-import importlib.util
 import os
 import sys
-from typing import Optional
 
 from mega_code.errors import NETWORK
+from mega_code.evaluation.packages import LAUNCHER, MISSING_PACKAGE, missing_package
 
 PACKAGES = ("bottle", "waitress", "yaml", "requests")
-SEARCH = "gepa"
-MISSING_PACKAGE = 97
-
-
-def missing_package() -> Optional[str]:
-    """The first package that the gateway needs and cannot have."""
-    for package in PACKAGES:
-        try:
-            importlib.import_module(package)
-        except ImportError as error:
-            return error.name or package
-    return SEARCH if _searches() and importlib.util.find_spec(SEARCH) is None else None
-
-
-def _searches() -> bool:
-    """Whether a language model is asked for, on a Python that the library for its search can be had for."""
-    from mega_code.evaluation.room import is_static
-    from mega_code.settings import with_env_file
-
-    return sys.version_info >= (3, 10) and not is_static(with_env_file(os.environ))
 
 
 def main() -> int:
     """The command line's exit status."""
-    missing = missing_package()
-    if missing and "MEGA_CODE_LAUNCHER" in os.environ:
+    missing = missing_package(PACKAGES)
+    if missing and LAUNCHER in os.environ:
         return MISSING_PACKAGE
     if missing:
         print(f"gateway: {missing} is missing; pip install 'mega-code[gateway,optimize]' brings it", file=sys.stderr)

@@ -78,8 +78,7 @@ MIGRATIONS: tuple[tuple[str, ...], ...] = (
     (
         "ALTER TABLE jobs ADD COLUMN model TEXT NOT NULL DEFAULT 'static'",
         "DROP INDEX one_job_a_content",
-        f"""CREATE UNIQUE INDEX one_job_a_content_and_model ON jobs (user_id, content_hash, model)
-        WHERE status NOT IN {_RETRYABLE}""",
+        f"CREATE UNIQUE INDEX one_job_a_content ON jobs (user_id, content_hash, model) WHERE status NOT IN {_RETRYABLE}",
     ),
 )
 

@@ -9,7 +9,13 @@ from pathlib import Path
 from mega_code.gateway.folders import Folders
 from mega_code.gateway.result import Outcome
 from mega_code.gateway.worker import Progress
+from mega_code.model_settings import MODEL, STATIC
 from mega_code.settings import with_env_file
+
+
+def asked_model() -> str:
+    """The model that a job which begins now is measured with, as its setting names it."""
+    return with_env_file(os.environ).get(MODEL, "").strip() or STATIC
 
 
 class Evaluation:
@@ -21,16 +27,9 @@ class Evaluation:
     def __init__(self, folders: Folders) -> None:
         self.folders = folders
 
-    def model(self) -> str:
-        """What a job that is submitted now is to be measured by."""
-        from mega_code.evaluation.room import MODEL, STATIC
-
-        return with_env_file(os.environ).get(MODEL, "").strip() or STATIC
-
     def __call__(self, skill_dir: Path, skill_id: str, progress: Progress, now: datetime) -> Outcome:
         """As `mega_code.evaluation.enhance`, which is imported with the first job: the server is up long before it."""
         from mega_code.evaluation import Room, enhance
-        from mega_code.evaluation.room import MODEL
 
         room = Room(
             {**with_env_file(os.environ), MODEL: progress.model},

@@ -18,6 +18,7 @@ from mega_code.gateway.longpoll import Changes
 from mega_code.gateway.reports import Reports
 from mega_code.gateway.result import Artifact, Ending, PublishedFile, Result, without_artifact
 from mega_code.job import TERMINAL
+from mega_code.model_settings import STATIC
 from mega_code.paths import is_job_id
 
 RETRY_AFTER_S = 2
@@ -70,8 +71,8 @@ class Job(NamedTuple):
 class Jobs:
     """`queued` is told when a job waits for a worker, `changed` when anything visible of a job changed.
 
-    `reports` keeps the page of a job that ends, so that it is there when the end is seen. `model` names what a job that
-    is submitted now is to be measured by.
+    `reports` keeps the page of a job that ends, so that it is there when the end is seen. `model` says what a job that
+    comes now is measured by: the same content may come once for each.
     """
 
     def __init__(
@@ -80,7 +81,7 @@ class Jobs:
         config: Config,
         clock: Clock,
         reports: Optional[Reports] = None,
-        model: Callable[[], str] = str,
+        model: Callable[[], str] = lambda: STATIC,
     ) -> None:
         self.database = database
         self.reports = reports

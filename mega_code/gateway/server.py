@@ -19,7 +19,7 @@ from mega_code.gateway.artifacts import Signer
 from mega_code.gateway.auth import Keys
 from mega_code.gateway.config import Clock, Config, utc_now
 from mega_code.gateway.database import Database
-from mega_code.gateway.evaluation import Evaluation
+from mega_code.gateway.evaluation import asked_model
 from mega_code.gateway.folders import Folders
 from mega_code.gateway.http import HttpServer
 from mega_code.gateway.jobs import Jobs
@@ -48,12 +48,11 @@ class Gateway:
         self.database = Database(self.folders.database)
         self.config = config
         self.keys = Keys(self.database, clock)
-        work = evaluator or Evaluation(self.folders)
-        model = work.model if isinstance(work, Evaluation) else str
-        self.jobs = Jobs(self.database, config, clock, Reports(self.folders), model)
+        self.jobs = Jobs(self.database, config, clock, Reports(self.folders), asked_model)
         prebuilt = [str(row["id"]) for row in self.database.all("SELECT id FROM prebuilt")]
         self.folders.sweep(self.jobs.folders(), prebuilt)
         self.jobs.expire_all()
+        work = evaluator or Evaluation(self.folders)
         self.workers = [Worker(self.jobs, self.folders, work, f"worker-{n}") for n in range(config.workers)]
         signer = Signer(self._secret(), config.url_ttl_s)
         self.api = Api(config, clock, self.keys, self.jobs, Uploads(self.jobs, self.folders), signer, self.folders)

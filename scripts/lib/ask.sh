@@ -36,10 +36,12 @@ pick_skill() { # <project>; the only skill there is, or the one that is chosen
 }
 
 preview_skill() { # <skill or folder> <project>; what enhancing it would cost at most
+  local resolved
   if [[ "$1" == */* || -f "$1/SKILL.md" ]]; then
-    run_python mega_code.evaluation.preview --skill-dir "$(absolute "$1")"
+    run_python mega_code.evaluation --skill-dir "$(absolute "$1")"
   else
-    "$MEGA_DIR/scripts/skills.sh" resolve "$1" --project-dir "$2" | run_python mega_code.evaluation.preview
+    resolved="$("$MEGA_DIR/scripts/skills.sh" resolve "$1" --project-dir "$2")" || return
+    run_python mega_code.evaluation <<<"$resolved"
   fi
 }
 

@@ -11,17 +11,20 @@ load test_helper
 }
 
 @test "configure: a key on the command line is refused and not repeated" {
-  for flag in --api-key --api-key=sk-secret; do
+  for flag in --api-key --api-key=sk-secret --model-key --model-key=sk-secret; do
     run -4 --separate-stderr configure.sh "$flag" sk-secret
-    [[ "$output" == '' && "$stderr" == "configure: "*"--api-key-stdin"* && "$stderr" != *sk-secret* ]]
+    [[ "$output" == '' && "$stderr" == "configure: "*"${flag%%=*}-stdin"* && "$stderr" != *sk-secret* ]]
   done
   [ ! -e "$DATA/.env" ]
 }
 
 @test "configure: asks on a terminal, without an echo of the key" {
-  run -0 on_terminal 'Server URL' https://gateway.example 'API key' mk-0123456789abcdef -- configure.sh
-  [[ "$output" != *0123456789abcdef* ]]
+  run -0 on_terminal 'Server URL' https://gateway.example 'API key' mk-0123456789abcdef \
+    'Model: ' openai:small 'Model URL' https://models.example/v1 'Model key' sk-fedcba9876543210 -- configure.sh
+  [[ "$output" != *0123456789abcdef* && "$output" != *fedcba9876543210* ]]
   grep -qx 'MEGA_CODE_API_KEY=mk-0123456789abcdef' "$DATA/.env"
+  grep -qx 'MEGA_CODE_MODEL=openai:small' "$DATA/.env"
+  grep -qx 'MEGA_CODE_MODEL_KEY=sk-fedcba9876543210' "$DATA/.env"
 }
 
 @test "configure: Ctrl+C at the question changes nothing" {
@@ -34,4 +37,40 @@ load test_helper
   [[ "$output" == '' && "$stderr" == "configure: "* ]]
   run -4 --separate-stderr configure.sh --server-url http://gateway.example
   [[ "$stderr" == *insecure_server_url* ]]
+}
+
+@test "configure: a model is set with its endpoint and key, and the key is shown masked" {
+  run -0 --separate-stderr configure.sh --model openai:small --model-url https://models.example/v1/ \
+    --model-key-stdin <<<'sk-0123456789abcdef'
+  equal "$(printf '%s\n' MEGA_CODE_MODEL=openai:small MEGA_CODE_MODEL_URL=https://models.example/v1 \
+    'MEGA_CODE_MODEL_KEY=sk-0…ef' "Written to $DATA/.env")" "$output"
+  equal "$(printf '%s\n' MEGA_CODE_MODEL=openai:small MEGA_CODE_MODEL_URL=https://models.example/v1 \
+    MEGA_CODE_MODEL_KEY=sk-0123456789abcdef)" "$(cat "$DATA/.env")"
+  run -0 --separate-stderr configure.sh --show
+  equal "$(printf '%s\n' MEGA_CODE_SERVER_URL= MEGA_CODE_CLIENT_MODE= MEGA_CODE_API_KEY= MEGA_CODE_MODEL=openai:small \
+    MEGA_CODE_MODEL_URL=https://models.example/v1 'MEGA_CODE_MODEL_KEY=sk-0…ef')" "$output"
+}
+
+@test "configure: a model that cannot work is said at once, and nothing is written" {
+  run -4 --separate-stderr configure.sh --model gpt-5
+  [[ "$output" == '' && "$stderr" == "configure: MEGA_CODE_MODEL names 'gpt-5'; known are "* ]]
+  run -4 --separate-stderr configure.sh --model openai:small
+  [[ "$stderr" == "configure: openai:small needs MEGA_CODE_MODEL_URL, such as https://host/v1."* ]]
+  run -4 --separate-stderr configure.sh --model openai:small --model-url http://models.example/v1
+  [[ "$stderr" == *insecure_server_url* ]]
+  [ ! -e "$DATA/.env" ]
+}
+
+@test "configure: a model's URL that is set already counts, and static needs none" {
+  run -0 configure.sh --model-url https://models.example/v1
+  run -0 configure.sh --model openai:small
+  run -0 configure.sh --model static
+  grep -qx MEGA_CODE_MODEL=static "$DATA/.env"
+}
+
+@test "configure: an agent that is not on PATH is set, with a warning" {
+  PATH="$BIN:$SCRIPTS:${REAL_PYTHON%/*}:/usr/bin:/bin"
+  run -0 --separate-stderr configure.sh --model codex:small,codex
+  equal "$(printf '%s\n' MEGA_CODE_MODEL=codex:small,codex "Written to $DATA/.env")" "$output"
+  equal "warning: codex is not on this PATH; the gateway must find it on its own" "$stderr"
 }

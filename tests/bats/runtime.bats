@@ -28,15 +28,12 @@ bare_python() { # python3 without any package
   fake python3 "exec \"$ROOM/bare/bin/python\" \"\$@\""
 }
 
-requirements() { # by another reader than the script's own
-  python3 - "$REPOSITORY/setup.cfg" <<'END'
-import configparser, sys
-config = configparser.ConfigParser()
+requirements() {
+  "$REAL_PYTHON" -c 'import configparser, sys
+config = configparser.ConfigParser(interpolation=None)
 config.read(sys.argv[1])
 extras = config["options.extras_require"]
-lists = (config["options"]["install_requires"], extras["gateway"], extras["optimize"])
-print("\n".join(line for text in lists for line in text.split("\n") if line))
-END
+print("".join((config["options"]["install_requires"], extras["gateway"], extras["optimize"])).strip())' "$REPOSITORY/setup.cfg"
 }
 
 @test "runtime: uv is used where it is there, and prepared once" {
@@ -126,6 +123,17 @@ run --quiet --no-sync --directory $CLONE --extra gateway --extra optimize python
   run -0 --separate-stderr setup.sh
   equal '' "$stderr"
   [ "$(printf '%s\n' "$DATA/runtime/"*)" = "$(printf '%s\n' "$DATA/runtime/"venv{,.lock,.log})" ]
+}
+
+# bats test_tags=slow
+@test "runtime: a look at what a job would cost makes it too, for a folder and for a name" {
+  skill demo-skill
+  bare_python
+  export MEGA_CODE_MODEL=openai:small MEGA_CODE_MODEL_URL=http://127.0.0.1:9/v1
+  for named in .claude/skills/demo-skill demo-skill; do
+    run -0 --separate-stderr enhance.sh "$named" --dry-run
+    equal "Model: small." "${lines[0]}"
+  done
 }
 
 # bats test_tags=slow

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import io
 import os
 import sqlite3
@@ -275,19 +276,9 @@ def test_the_store_itself_forbids_two_jobs_of_one_content(jobs: Jobs) -> None:
     queue(jobs)
     with pytest.raises(sqlite3.IntegrityError), jobs.database.transaction() as tx:
         tx.execute(
-            "INSERT INTO jobs (job_id, user_id, skill_id, content_hash, model, status, created_at) "
-            "VALUES ('x', 'alice', 'demo', 'hash-0', '', 'queued', '')"
+            "INSERT INTO jobs (job_id, user_id, skill_id, content_hash, status, created_at) "
+            "VALUES ('x', 'alice', 'demo', 'hash-0', 'queued', '')"
         )
-
-
-def test_the_same_content_may_be_measured_once_by_each_model(jobs: Jobs) -> None:
-    queue(jobs)
-    jobs.model = lambda: "claude"
-    with jobs.database.transaction() as tx:
-        jobs.insert(tx, "00000000-0000-4000-8000-00000000000f", "alice", "demo", "hash-0")
-    with pytest.raises(ApiError) as caught, jobs.database.transaction() as tx:
-        jobs.insert(tx, "00000000-0000-4000-8000-00000000000e", "alice", "demo", "hash-0")
-    assert caught.value.answer_details == {"existing_job_id": "00000000-0000-4000-8000-00000000000f"}
 
 
 @pytest.mark.parametrize("status", ["failed", "cancelled", "enhancement_blocked"])
@@ -306,6 +297,43 @@ def test_content_is_a_duplicate_after_any_other_end(jobs: Jobs, status: str) -> 
         queue(jobs)
     assert (caught.value.code, caught.value.answer_details) == ("duplicate_content_hash", {"existing_job_id": job_id})
     assert queue(jobs, 1, "alice") != job_id
+
+
+def test_content_may_come_once_for_each_model_it_is_measured_with(database: Database, clock: Clock) -> None:
+    asked = ["static"]
+    jobs = Jobs(database, Config(), clock, model=lambda: asked[0])
+    first, lease = claimed_after_queue(jobs)
+    jobs.finish(lease, "succeeded", without_artifact(""))
+    asked[0] = "openai:small"
+    second = "00000000-0000-4000-8000-00000000000f"
+    with jobs.database.transaction() as tx:
+        jobs.insert(tx, second, "alice", "demo", "hash-0")
+    for model, job_id in (("static", first), ("openai:small", second)):
+        asked[0] = model
+        with pytest.raises(ApiError) as caught:
+            queue(jobs)
+        assert caught.value.answer_details == {"existing_job_id": job_id}
+
+
+def test_a_store_of_before_keeps_its_jobs_as_static_ones(tmp_path: Path, clock: Clock) -> None:
+    path = tmp_path / "store"
+    with sqlite3.connect(path) as old:
+        for statement in MIGRATIONS[0]:
+            old.execute(statement)
+        old.execute("PRAGMA user_version = 1")
+        old.execute(
+            """INSERT INTO jobs (job_id, user_id, skill_id, content_hash, status, created_at)
+            VALUES ('00000000-0000-4000-8000-000000000000', 'alice', 'demo', 'hash-0', 'succeeded', '2026-01-01T00:00:00Z')"""
+        )
+    old.close()
+    with contextlib.closing(Database(path)) as database:
+        with pytest.raises(ApiError):
+            queue(Jobs(database, Config(), clock))
+        with pytest.raises(sqlite3.IntegrityError), database.transaction() as tx:
+            tx.execute(
+                "INSERT INTO jobs (job_id, user_id, skill_id, content_hash, status, created_at) "
+                "VALUES ('other', 'alice', 'demo', 'hash-0', 'queued', '')"
+            )
 
 
 def test_the_queue_is_bounded_over_all_users(jobs: Jobs) -> None:

@@ -43,7 +43,7 @@ def fetch(files: Sequence[File], source: Source, target: Path, rejected: Path, c
             staging.publish(folder, target)
     except OSError as error:
         raise MegaCodeError("download_failed", f"The files could not be stored: {error.strerror}.") from None
-    say(f"{len(files)} files downloaded and verified")
+    say(f"{len(files)} file{'s' if len(files) > 1 else ''} downloaded and verified")
 
 
 def _check_contract(folder: Path, rejected: Path) -> None:

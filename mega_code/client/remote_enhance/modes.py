@@ -71,7 +71,8 @@ class Run:
         except OSError as error:
             raise MegaCodeError("invalid_path", f"The bundle could not be written: {error.strerror}.") from None
         left_out = f", {bundle.left_out} left out" if bundle.left_out else ""
-        say(f"packed {skill.name}: {len(bundle.entries)} files, {max(1, bundle.compressed // 1024)} KiB{left_out}")
+        packed = f"{len(bundle.entries)} file{'s' if len(bundle.entries) > 1 else ''}"
+        say(f"packed {skill.name}: {packed}, {max(1, bundle.compressed // 1024)} KiB{left_out}")
         return bundle, archive
 
     def _conflict(self, error: MegaCodeError, bundle: Bundle, skill: Skill, gateway: Gateway) -> Envelope:

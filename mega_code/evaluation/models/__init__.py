@@ -9,13 +9,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 
-from mega_code.errors import MegaCodeError
 from mega_code.evaluation.models.base import ROLES, Completion, Model, ModelError, Request
 from mega_code.evaluation.models.claude import Claude
 from mega_code.evaluation.models.codex import Codex
 from mega_code.evaluation.models.openai import OpenAI
+from mega_code.model_settings import ENDPOINT, named
 
 __all__ = ["ROLES", "Completion", "Model", "ModelError", "Request", "choose"]
 
@@ -25,22 +25,11 @@ def choose(spec: str, env: Mapping[str, str]) -> list[Model]:
 
     Raises MegaCodeError: `invalid_arguments` for what is no model or lacks a setting, `insecure_server_url`.
     """
-    names = list(dict.fromkeys(name.strip() for name in spec.split(",") if name.strip()))
-    if not names:
-        raise MegaCodeError("invalid_arguments", "MEGA_CODE_MODEL names no model.")
-    return [_model(name, env) for name in names]
+    return [_KINDS[kind](model, env) for kind, model in named(spec)]
 
 
-def _model(name: str, env: Mapping[str, str]) -> Model:
-    kind, colon, model = name.partition(":")
-    if kind == "openai" and model:
-        return OpenAI.from_env(model, env)
-    if kind == "claude" and bool(colon) == bool(model):
-        return Claude.from_env(model, env)
-    if kind == "codex" and bool(colon) == bool(model):
-        return Codex.from_env(model, env)
-    raise MegaCodeError(
-        "invalid_arguments",
-        f"MEGA_CODE_MODEL names {name[:80]!r}; known are claude, claude:MODEL, codex, codex:MODEL, openai:MODEL, "
-        "and static on its own.",
-    )
+_KINDS: dict[str, Callable[[str, Mapping[str, str]], Model]] = {
+    "claude": Claude.from_env,
+    "codex": Codex.from_env,
+    ENDPOINT: OpenAI.from_env,
+}

@@ -10,7 +10,6 @@ from collections.abc import Mapping
 from email.utils import parsedate_to_datetime
 from typing import TYPE_CHECKING, Any, Optional
 
-from mega_code.errors import MegaCodeError
 from mega_code.evaluation.models.base import (
     Completion,
     ModelError,
@@ -21,13 +20,12 @@ from mega_code.evaluation.models.base import (
     storable,
 )
 from mega_code.evaluation.variables import decimal
-from mega_code.settings import check_url, is_loopback
+from mega_code.model_settings import KEY, URL, endpoint
+from mega_code.settings import is_loopback
 
 if TYPE_CHECKING:
     import requests
 
-KEY = "MEGA_CODE_MODEL_KEY"
-URL = "MEGA_CODE_MODEL_URL"
 CONNECT_S = 10.0
 TIMEOUT_S = 300.0
 MIB = 1024 * 1024
@@ -58,13 +56,9 @@ class OpenAI:
     @classmethod
     def from_env(cls, model: str, env: Mapping[str, str]) -> OpenAI:
         """Raises MegaCodeError `invalid_arguments`, or `insecure_server_url` for plain http to another machine."""
-        if not env.get(URL):
-            raise MegaCodeError("invalid_arguments", f"openai:{model[:80]} needs {URL}, such as https://host/v1.")
-        key = env.get(KEY, "")
-        if not (key.isascii() and key.isprintable()):
-            raise MegaCodeError("invalid_arguments", f"{KEY} holds characters that no key has.")
+        where = endpoint(env, model)
         timeout_s = decimal(env, "MEGA_CODE_MODEL_TIMEOUT_S", 0.1) or TIMEOUT_S
-        return cls(model, check_url(env[URL], URL), key.strip(), timeout_s, prices(env))
+        return cls(model, where.url, where.key, timeout_s, prices(env))
 
     def __repr__(self) -> str:
         return f"OpenAI({self.name!r}, {self.url!r})"
@@ -199,7 +193,7 @@ class OpenAI:
 
 
 def _error(status: int, code: str, said: str, headers: Mapping[str, str]) -> ModelError:
-    ending = f": {said}" if said else "."
+    ending = f": {said.rstrip('.')}." if said else "."
     if status in (401, 403):
         return ModelError(f"The model's endpoint does not accept {KEY} (HTTP {status}){ending}")
     if 300 <= status < 400:

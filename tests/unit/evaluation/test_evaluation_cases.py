@@ -119,6 +119,9 @@ def test_every_problem_is_named_and_no_case_is_dropped() -> None:
         "evals[0].prompt must be a text of 1 to 65536 characters.",
         "evals[2].expectations must be a list of 1 to 50 sentences or checks.",
     ]
+    assert (
+        problems({"evals": [{}, {**GOOD, "id": "a"}, {**GOOD, "id": "a"}]})[-1] == "evals[2].id is 'a', as in evals[1]."
+    )
 
 
 @pytest.mark.parametrize("value", [[], {}, {"evals": {}}, {"evals": []}, {"cases": [GOOD] * 501}, None, 3])

@@ -165,7 +165,10 @@ def test_a_model_that_does_not_take_the_key_blocks_the_job(enhance: Enhance) -> 
     with ModelServer(knowing()) as server:
         outcome = enhance(server, cases=evals(12), MEGA_CODE_MODEL_KEY="wrong")
     assert outcome.status == "enhancement_blocked" and server.count() == outcome.usage_snapshot["calls"] == 1
-    assert outcome.reason and outcome.reason.startswith("The model could not be used: ")
+    assert outcome.reason == (
+        "The model could not be used: The model's endpoint does not accept MEGA_CODE_MODEL_KEY (HTTP 401): no such key."
+        " Once that is mended, run it again; what was answered before is not paid for twice."
+    )
 
 
 @pytest.mark.parametrize(

@@ -64,3 +64,29 @@ def test_the_script_previews_a_skill_by_name_or_folder_and_submits_nothing(room:
     assert not (room.data / "gateway").exists()
     done = room.script("enhance.sh", "nobody", "--dry-run")
     assert (done.returncode, done.stdout) == (4, "") and done.stderr.startswith("There is no skill 'nobody'")
+
+
+@pytest.mark.parametrize("package", ["yaml", "requests"])
+def test_a_missing_package_is_one_sentence_and_for_our_launcher_a_silent_97(room: Room, package: str) -> None:
+    stubs = room.root / "stubs"
+    stubs.mkdir()
+    (stubs / f"{package}.py").write_text(f"raise ModuleNotFoundError('No module', name={package!r})\n")
+    room.env["PYTHONPATH"] = str(stubs)
+    done = room.python("mega_code.evaluation", "--skill-dir", room.add_skill())
+    assert (done.returncode, done.stdout) == (5, "")
+    assert done.stderr == f"preview: {package} is missing; pip install 'mega-code[optimize]' brings it\n"
+    room.env["MEGA_CODE_LAUNCHER"] = "1"
+    done = room.python("mega_code.evaluation", "--skill-dir", room.project)
+    assert (done.returncode, done.stdout, done.stderr) == (97, "", "")
+
+
+def test_an_agent_whose_program_is_not_there_is_said_where_calls_run_here(room: Room) -> None:
+    room.env.update(MEGA_CODE_MODEL="claude:haiku", PATH="/usr/bin:/bin")
+    said = "MEGA_CODE_MODEL names claude:haiku: claude is not on PATH where the call runs."
+    done = room.python("mega_code.evaluation", "--skill-dir", room.add_skill())
+    assert (done.returncode, done.stdout, done.stderr) == (4, "", f"preview: {said} [invalid_arguments]\n")
+    done = room.python("mega_code.gateway", "start")
+    assert (done.returncode, done.stdout, done.stderr) == (4, "", f"gateway: {said}\n")
+    room.env["MEGA_CODE_EXECUTOR"] = "dask://127.0.0.1:1"
+    done = room.python("mega_code.evaluation", "--skill-dir", room.project / ".claude/skills/demo-skill")
+    assert (done.returncode, done.stderr) == (0, "")
