@@ -19,7 +19,7 @@ from mega_code.gateway.artifacts import Signer
 from mega_code.gateway.auth import Keys
 from mega_code.gateway.config import Clock, Config, utc_now
 from mega_code.gateway.database import Database
-from mega_code.gateway.evaluation import asked_model
+from mega_code.gateway.evaluation import Evaluation, asked_model
 from mega_code.gateway.folders import Folders
 from mega_code.gateway.http import HttpServer
 from mega_code.gateway.jobs import Jobs
