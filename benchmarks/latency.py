@@ -33,9 +33,10 @@ class Held:
         self.returned = 0.0
 
     def __call__(self, skill_dir: Path, skill_id: str, progress: Any, now: Any) -> Any:
-        from mega_code.evaluation import enhance
+        from mega_code.evaluation import Room, enhance
 
-        outcome = enhance(skill_dir, skill_id, progress, now)
+        store = progress.workspace.parent / "completions.sqlite3"
+        outcome = enhance(skill_dir, skill_id, progress, now, Room({}, progress.workspace, store, progress.job_id))
         self.done.set()
         self.go.wait(60)
         self.returned = time.perf_counter()

@@ -14,7 +14,7 @@ python="${PYTHON:-python3}" missed=0
 
 printf 'Measured %s on %s, %s cores, %s.\n\n' "$(date -u +%Y-%m-%d)" "$(uname -sm)" "$(getconf _NPROCESSORS_ONLN)" \
   "$("$python" --version)"
-for benchmark in startup latency; do
+for benchmark in startup latency evaluation; do
   "$python" "benchmarks/$benchmark.py" || missed=1
   printf '\n'
 done

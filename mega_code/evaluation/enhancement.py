@@ -120,7 +120,8 @@ class _Trial:
         with ExitStack() as stack:
             pool = executor(self.room.env)
             stack.callback(pool.shutdown, wait=False)
-            callers = self.callers = [self._calls(model, pool) for model in self.models]
+            callers = [self._calls(model, pool) for model in self.models]
+            self.callers = [*callers]  # what loads skills joins them and is no model of the job
             for model in self.models:
                 stack.callback(model.close)
             return self._compare(callers, size, planned, now)
