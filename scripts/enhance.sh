@@ -82,6 +82,8 @@ fi
 if needs_gateway; then
   say "no server is configured; starting the embedded gateway."
   "$MEGA_DIR/scripts/gateway.sh" start >&2 || exit
+elif [ -n "${MEGA_CODE_MODEL:-}" ]; then
+  say "MEGA_CODE_MODEL of this shell counts only for a gateway that was started with it; what configure.sh --model sets counts from the embedded gateway's next job on."
 fi
 step setup.sh --project-dir "$project"
 [ "$status" -eq 0 ] || exit "$status"

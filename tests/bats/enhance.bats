@@ -191,6 +191,15 @@ installed() { # <scope>; whether the enhanced skill is there
   installed project
 }
 
+@test "enhance: a model that only this shell knows is said not to reach a gateway that runs" {
+  fake_gateway
+  skill demo-skill
+  MEGA_CODE_MODEL=openai:small run -0 --separate-stderr enhance.sh demo-skill --yes
+  [[ "$stderr" == "enhance: MEGA_CODE_MODEL of this shell counts only for a gateway that was started with it; "* ]]
+  run -0 --separate-stderr enhance.sh demo-skill --yes
+  [[ "$stderr" != *MEGA_CODE_MODEL* ]]
+}
+
 @test "enhance: bad arguments are one sentence and status 4" {
   for words in '--scope team' '--force' 'one two' '--poll-timeout' 'one --poll-existing 12345678-1234-1234-1234-123456789abc'; do
     IFS=' ' read -ra arguments <<<"$words"
