@@ -9,8 +9,8 @@ import sys
 from collections.abc import Mapping, Sequence
 
 from mega_code import settings
-from mega_code.client.commandline import Parser
-from mega_code.client.console import say
+from mega_code.commandline import Parser
+from mega_code.console import say
 from mega_code.errors import MegaCodeError
 from mega_code.paths import DataDir, data_dir
 

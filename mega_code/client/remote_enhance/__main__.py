@@ -2,8 +2,8 @@
 
 import sys
 
-from mega_code.client.commandline import leave
 from mega_code.client.remote_enhance.cli import main
+from mega_code.commandline import leave
 
 if __name__ == "__main__":
     leave(main(sys.argv[1:]))

@@ -12,8 +12,8 @@ from typing import Any, NamedTuple, NoReturn, Optional
 from requests import RequestException
 from urllib3.filepost import encode_multipart_formdata
 
-from mega_code.client.console import plain
 from mega_code.client.remote_enhance import transport
+from mega_code.console import plain
 from mega_code.errors import MegaCodeError
 from mega_code.paths import check_job_id, is_job_id
 from mega_code.settings import API_BASE, Settings, check_server_url

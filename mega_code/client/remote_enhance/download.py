@@ -10,9 +10,9 @@ from pathlib import Path
 
 from requests import RequestException
 
-from mega_code.client.console import say, warn
 from mega_code.client.remote_enhance import manifest, staging, transport
 from mega_code.client.remote_enhance.manifest import CAPS, Caps, File, Source
+from mega_code.console import say, warn
 from mega_code.errors import MegaCodeError
 from mega_code.files import flush_folder
 from mega_code.skill import SKILL_MD, check_enhanced, parse_frontmatter
