@@ -119,6 +119,10 @@ class Store:
                 self._connection.execute("INSERT OR IGNORE INTO reused (job, key) VALUES (?, ?)", (job, key))
             return found
 
+    def knows(self, key: str) -> bool:
+        """Whether `get` would find a completion; nothing is noted."""
+        return self._one("SELECT 1 FROM completions WHERE key = ?", key) is not None
+
     def begin(self, job: str, key: str, at_most: Spent) -> int:
         """Note an attempt that is about to be sent and may use `at_most`; its ticket."""
         with self._transaction() as tx:

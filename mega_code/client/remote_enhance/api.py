@@ -88,6 +88,17 @@ class Gateway:
             raise MegaCodeError("invalid_response", "The server took the upload but named no job.")
         return answer
 
+    def publish(self, archive: bytes, skill_id: str, key: str) -> Json:
+        """Store a bundle as it is, once for each `key`; the answer names it by `id`."""
+        body, content_type = encode_multipart_formdata(
+            {"skill_id": skill_id, "archive": ("archive.zip", archive, "application/zip")}
+        )
+        headers = {"Content-Type": content_type, "Idempotency-Key": key}
+        answer = self._call("POST", "/skill-enhance/uploads/prebuilt", headers=headers, data=body)
+        if not (isinstance(answer.get("id"), str) and answer["id"]):
+            raise MegaCodeError("invalid_response", "The server took the bundle but named no id for it.")
+        return answer
+
     def look(self, job_id: str, wait_s: int, limit_s: float, tick: Optional[transport.Tick] = None) -> Poll:
         """One look at a job's status, held by the server up to `wait_s` seconds and ended by us after `limit_s`.
 

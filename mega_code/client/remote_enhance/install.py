@@ -15,6 +15,7 @@ from mega_code.console import warn
 from mega_code.errors import MegaCodeError
 from mega_code.paths import DataDir, skills_root
 from mega_code.skill import SKILL_MD, parse_frontmatter
+from mega_code.skills import other_copy
 
 
 class Installed(NamedTuple):
@@ -45,13 +46,6 @@ def install(staged: Path, files: Sequence[File], name: str, scope: str, project:
     other = other_copy(name, scope, project)
     # Claude Code ranks global above project.
     return Installed(done.path, done.backup_path, other, other if scope == "project" else None)
-
-
-def other_copy(name: str, scope: str, project: Path) -> Optional[Path]:
-    """The SKILL.md of the same name in the other scope; None where both scopes are one folder."""
-    here, there = (skills_root(root, project) / name for root in (scope, "project" if scope == "global" else "global"))
-    same = os.path.realpath(there) == os.path.realpath(here)
-    return there / SKILL_MD if os.path.isfile(there / SKILL_MD) and not same else None
 
 
 def _copy(staged: Path, folder: Path, files: Sequence[File]) -> None:
