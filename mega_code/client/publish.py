@@ -71,7 +71,9 @@ def parser() -> Parser:
     """The command line."""
     own = Parser(prog="python -m mega_code.client.publish", description="Publish what the local flow accepted.")
     own.add_argument("--skill", metavar="NAME", help="the skill")
-    own.add_argument("--iteration", metavar="N", type=int, help="which iteration (default: the newest that was accepted)")
+    own.add_argument(
+        "--iteration", metavar="N", type=int, help="which iteration (default: the newest that was accepted)"
+    )
     own.add_argument("--result-json", metavar="PATH", help="write the JSON object there too")
     return own
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import shutil
 from datetime import datetime
@@ -28,9 +29,9 @@ def accept(iteration: Iteration, data: DataDir, now: datetime, as_measured: bool
     """
     record, kept = iteration.record(), iteration.read(ACCEPTANCE) or {}
     place = Path(record.skill_path).parent
-    standing = bundle.scan(place, allow_secret=record.allow_secret).content_hash
+    standing = _standing(place, record, data)
     if kept.get("state") == INSTALLING and standing == kept.get("content_hash"):
-        return _accepted(iteration, {**kept, "backup_path": _backup_of(place, data)}, place, record)
+        return _accepted(iteration, {**kept, "backup_path": _backup_of(place, record, data)}, place, record)
     if kept.get("state") == STANDING:
         raise iteration.out_of_order(ACCEPTANCE, f"it accepted version {kept.get('version')} already; undo it first")
     if standing != record.content_hash:
@@ -103,10 +104,20 @@ def _write(iteration: Iteration, note: dict[str, Any]) -> None:
         warn(f"{ACCEPTANCE} could not be written ({error.strerror}); run the command again once there is room")
 
 
-def _backup_of(place: Path, data: DataDir) -> Optional[str]:
-    """The newest backup of what stood at `place`, of an accept that was killed before it could note it."""
-    found = [entry for entry in backups.listing(data, place.name) if entry["origin"] == str(place)]
-    return str(found[0]["backup_path"]) if found else None
+def _standing(place: Path, record: Record, data: DataDir) -> str:
+    """The content hash of what stands there, once an install that was killed is finished or rolled back."""
+    places.recover(place.parent, data)
+    return bundle.scan(place, allow_secret=record.allow_secret).content_hash
+
+
+def _backup_of(place: Path, record: Record, data: DataDir) -> Optional[str]:
+    """The newest backup of what the iteration began with, where an accept was killed before it could note it."""
+    for entry in backups.listing(data, place.name):
+        with contextlib.suppress(MegaCodeError):
+            kept = bundle.scan(Path(entry["backup_path"]), allow_secret=record.allow_secret)
+            if entry["origin"] == str(place) and kept.content_hash == record.content_hash:
+                return str(entry["backup_path"])
+    return None
 
 
 def _changed(record: Record, how: str) -> MegaCodeError:
@@ -123,7 +134,7 @@ def undo(iteration: Iteration, data: DataDir, now: datetime) -> Envelope:
     place = Path(record.skill_path).parent
     if note.get("state") != STANDING:
         raise _nothing_to_undo(iteration, data)
-    standing = bundle.scan(place, allow_secret=record.allow_secret).content_hash
+    standing = _standing(place, record, data)
     restored: dict[str, Optional[str]] = {"restored": str(place), "backup_path": None}
     if standing == note.get("content_hash"):
         done = places.restore(backups.find(str(note.get("backup_path")), data), data)

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import random
-from collections.abc import Mapping, Sequence
-from contextlib import ExitStack, closing
+import sqlite3
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import ExitStack, closing, contextmanager
 from typing import NamedTuple, Optional
 
 from mega_code import workspace
@@ -65,7 +66,7 @@ def run(iteration: Iteration, data: DataDir, wanted: Wanted, env: Mapping[str, s
         for case in cases
         for repeat in range(wanted.repeats)
     ]
-    with ExitStack() as stack:
+    with ExitStack() as stack, _troubles():
         store = stack.enter_context(closing(Store(iteration.store)))
         pool = executor(env)
         stack.callback(pool.shutdown, wait=False)
@@ -77,6 +78,19 @@ def run(iteration: Iteration, data: DataDir, wanted: Wanted, env: Mapping[str, s
         if wanted.plan_only:
             return {"plan": planned}
         return _make(iteration, calls, tasks, cases, slice_, planned)
+
+
+@contextmanager
+def _troubles() -> Iterator[None]:
+    """What can go wrong while it is asked, as an error with a code; what was answered is remembered all the same."""
+    try:
+        yield
+    except BudgetSpent as error:
+        raise MegaCodeError("budget_spent", f"{error} What was answered is kept.") from None
+    except ModelError as error:
+        raise MegaCodeError("model_failure", f"{error} What was answered is kept.") from None
+    except sqlite3.Error as error:
+        raise MegaCodeError("invalid_path", f"The answers cannot be kept: {error}.") from None
 
 
 def arm_texts(iteration: Iteration, data: DataDir) -> dict[str, str]:
@@ -125,12 +139,7 @@ def _make(
 ) -> Envelope:
     missing = [task.request for task in tasks if not calls.store.knows(calls.key(task.request))]
     line = Line("runs", len(tasks), slice_.clock)
-    try:
-        done = slice_.ask(calls, missing, lambda landed: line.tell(len(tasks) - len(missing) + landed))
-    except BudgetSpent as error:
-        raise MegaCodeError("budget_spent", f"{error} What was answered is kept.") from None
-    except ModelError as error:
-        raise MegaCodeError("model_failure", f"{error} What was answered is kept.") from None
+    done = slice_.ask(calls, missing, lambda landed: line.tell(len(tasks) - len(missing) + landed))
     head = {key: planned[key] for key in ("skill_name", "iteration", "model", "repeats", "runs")}
     if not done:
         known = sum(calls.store.knows(calls.key(task.request)) for task in tasks)
