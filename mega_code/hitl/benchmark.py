@@ -60,16 +60,14 @@ def _measured(runs: Sequence[Made], verdicts: Verdicts) -> Arms:
 
 def _comparison(against: str, decided: Decision) -> JSON:
     """A decision as JSON; a limit that so few cases cannot set is null."""
-    fields = {key: value for key, value in decided._asdict().items() if key != "publish"}
-    bound = fields.pop("noninferior_bound")
+    bound = decided.noninferior_bound
     limits = [limit for limit in decided.ci95 if math.isfinite(limit)]
     return {
         "candidate": WITH_SKILL,
         "against": against,
-        **fields,
+        **decided._asdict(),
         "ci95": limits or None,
         "noninferior_bound": bound if math.isfinite(bound) else None,
-        "is_better": decided.publish,
     }
 
 
@@ -118,9 +116,9 @@ def _case(case: Case, index: int, measured: Arms) -> JSON:
 
 def _headline(body: JSON) -> JSON:
     decided, (entry,) = body["decision"], body["roi"]
-    keys = ("kind", "is_better", "against", "p_value", "cases", "cases_needed", "reason")
+    keys = ("kind", "against", "p_value", "cases", "cases_needed", "reason")
     figures = {key: entry[key] for key in ("performance_increase", "token_savings")}
-    return {"model": body["model"], **{key: decided[key] for key in keys}, **figures}
+    return {"model": body["model"], "is_better": decided["publish"], **{key: decided[key] for key in keys}, **figures}
 
 
 def _markdown(body: JSON) -> str:

@@ -5,11 +5,13 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Sequence
+from typing import Any, Union
 
 from mega_code.console import say, warn
 from mega_code.envelope import Envelope
 from mega_code.evaluation import cases, decision
-from mega_code.evaluation.cases import Case, CaseError
+from mega_code.evaluation.cases import Case, CaseError, Expectation
+from mega_code.files import write_json
 from mega_code.hitl.problems import refusal
 from mega_code.workspace import CASES, Iteration
 
@@ -34,6 +36,26 @@ def load(iteration: Iteration) -> list[Case]:
     return found
 
 
+def _in_one_shape(iteration: Iteration, found: Sequence[Case]) -> None:
+    """Write the cases anew where some have no id, or where they stand in the shape with tasks: the page reads ids."""
+    value = json.loads((iteration.folder / CASES).read_bytes())
+    if all("id" in entry for entry in value.get("evals", [{}])):
+        return
+    evals = [
+        {"id": case.id, "prompt": case.prompt, "expectations": [_written(e) for e in case.expectations]}
+        for case in found
+    ]
+    write_json(iteration.folder / CASES, {"skill_name": iteration.skill_name, "evals": evals})
+
+
+def _written(expectation: Expectation) -> Union[str, dict[str, Any]]:
+    """An expectation as it stands in a file."""
+    if expectation.kind == "judge":
+        return expectation.argument
+    equals = {"equals": expectation.equals} if expectation.kind == "json" else {}
+    return {expectation.kind: expectation.argument, **equals}
+
+
 def count(iteration: Iteration) -> int:
     """How many usable cases there are already."""
     try:
@@ -56,6 +78,7 @@ def check(iteration: Iteration) -> Envelope:
     few = decision.too_few(len(found), "case")
     if few:
         warn(few)
+    _in_one_shape(iteration, found)
     for case in found:
         if case.files:
             warn(f"Case {case.id} names files; a model gets its prompt alone.")

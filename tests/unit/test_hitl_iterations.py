@@ -128,6 +128,15 @@ def test_cases_of_another_skill_and_none_at_all_are_errors(flow: Flow) -> None:
         flow.check_cases()
 
 
+def test_cases_in_the_other_shape_get_ids_and_mean_the_same(flow: Flow) -> None:
+    flow.start()
+    expectations = [SENTENCE, {"json": "/a", "equals": [1]}, {"regex": "x"}]
+    flow.write("test-cases.json", {"cases": [{"task": "One?", "expectations": expectations}]})
+    flow.check_cases()
+    evals = [{"id": "1", "prompt": "One?", "expectations": expectations}]
+    assert flow.read("test-cases.json") == {"skill_name": NAME, "evals": evals}
+
+
 # Audit
 
 
@@ -362,7 +371,7 @@ def test_the_figures_are_those_of_the_statistics_with_their_honesty(flow: Flow) 
     figures = flow.measured(6)
     assert set(figures["arms"]) == {"with_skill", "baseline"}
     assert figures["arms"]["baseline"]["pass_rate"] == 0.5
-    assert (figures["decision"]["kind"], figures["decision"]["is_better"]) == ("no better", False)
+    assert (figures["decision"]["kind"], figures["decision"]["publish"]) == ("no better", False)
     (case, *_) = figures["cases"]
     assert case["arms"]["with_skill"]["verdicts"][0]["by"] == "judge"
     assert case["arms"]["with_skill"]["verdicts"][1] == {
@@ -377,7 +386,7 @@ def test_the_figures_are_those_of_the_statistics_with_their_honesty(flow: Flow) 
     assert set(again["arms"]) == {"with_skill", "baseline", "previous"}
     assert [compared["against"] for compared in again["comparisons"]] == ["previous", "baseline"]
     decided = again["decision"]
-    assert (decided["kind"], decided["is_better"], decided["lift"]) == ("better", True, 0.5)
+    assert (decided["kind"], decided["publish"], decided["lift"]) == ("better", True, 0.5)
     assert decided["p_value"] == 0.5**6
     assert "held-out" not in json.dumps(again)
     assert any("seen by whoever drafts" in note for note in again["notes"])

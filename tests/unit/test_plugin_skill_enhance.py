@@ -36,7 +36,7 @@ def sent(arguments: str = "") -> str:
 
 TEXT = Text(sent())
 STEPS = list(TEXT.steps.values())
-BLOCKS = [TEXT.arguments_block, *(step.block for step in STEPS if step.block)]
+BLOCKS = [TEXT.arguments_block or "", *(step.block for step in STEPS if step.block)]
 
 
 def script_of(block: str) -> str:
