@@ -70,6 +70,12 @@ def test_two_iterations_from_a_draft_to_its_figures_without_a_word_too_much(loca
     assert (Path(first["backup_path"]) / "SKILL.md").read_text() == SKILL
 
 
+def test_its_own_file_is_loaded_by_nobody_but_the_slash_command(claude: Claude) -> None:
+    session = claude.say("/mega-code:skill-enhance-hitl")
+    assert session.commands == []
+    assert not any("skill-enhance-hitl" in name for name in session.events[0]["slash_commands"])
+
+
 def test_a_skill_with_red_flags_is_drafted_anew_without_being_run(local: Claude, room: Room) -> None:
     place = room.add_skill("project", NAME, SKILL + HARM)
     answers = {
