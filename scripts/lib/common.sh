@@ -81,7 +81,7 @@ open_transcript() { # <result.json|install.json> [<log to go on with>]; sets LOG
   claim "$RESULT_JSON" || die 4 "$RESULT_JSON cannot be written."
 }
 
-STEP=mega_code.client.remote_enhance             # what a step runs
+STEP=mega_code.client.remote_enhance          # what a step runs
 HEADLINE=(mega_code.client.report --headline) # what tells its envelope
 
 remote_step() { # <result.json|install.json> <log to go on with, or ''> [args...]; runs the step, tells its envelope, leaves
