@@ -27,6 +27,7 @@ METHOD = (
     " from outputs that did not name their arm, and its evidence stands in them."
 )
 SEEN = "The cases are seen by whoever drafts: a gain on them may be smaller on tasks that nobody has seen."
+UNCHANGED = "The SKILL.md is that of the iteration before, so the two cannot differ."
 Arms = dict[str, list[Measured]]
 
 
@@ -38,7 +39,7 @@ def aggregate(iteration: Iteration) -> Envelope:
     cases = [one.case for one in measured[WITH_SKILL]]
     compared = [
         _comparison(against, decision.decide(arms.scores(measured[against]), arms.scores(measured[WITH_SKILL]), "case"))
-        for against in (PREVIOUS, BASELINE)
+        for against in ((BASELINE, PREVIOUS) if head.get("unchanged") else (PREVIOUS, BASELINE))
         if against in measured
     ]
     body = _body(iteration, head, measured, cases, compared)
@@ -78,6 +79,7 @@ def _body(iteration: Iteration, head: JSON, measured: Arms, cases: Sequence[Case
         scored[BASELINE], scored.get(PREVIOUS, scored[BASELINE]), scored[WITH_SKILL], model, repeats
     )
     against = figures.pop("vs_original")
+    unchanged = UNCHANGED if head.get("unchanged") else None
     return {
         "skill_name": iteration.skill_name,
         "iteration": iteration.number,
@@ -92,7 +94,7 @@ def _body(iteration: Iteration, head: JSON, measured: Arms, cases: Sequence[Case
         "cases": [_case(case, index, measured) for index, case in enumerate(cases)],
         "triggers": None,
         "by_model": {},
-        "notes": [note for note in (SEEN, decision.too_few(len(cases), "case")) if note],
+        "notes": [note for note in (SEEN, unchanged, decision.too_few(len(cases), "case")) if note],
         "decision": compared[0],
         "comparisons": compared,
         "roi": [{**figures, **({"vs_previous": against} if PREVIOUS in scored else {})}],
@@ -143,6 +145,7 @@ def _markdown(body: JSON) -> str:
 def roi_of(iteration: Iteration, content_hash: str) -> Optional[list[JSON]]:
     """The figures that were measured of exactly this content; None where it was not measured."""
     body = iteration.read(BENCHMARK)
-    if body is None or body.get("content_hash") != content_hash or not isinstance(body.get("roi"), list):
-        return None
-    return list(body["roi"])
+    roi = body.get("roi") if body and body.get("content_hash") == content_hash else None
+    keys = {"model", "performance_increase", "token_savings"}
+    known = isinstance(roi, list) and all(isinstance(entry, dict) and keys <= set(entry) for entry in roi)
+    return roi or None if known else None

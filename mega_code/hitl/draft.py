@@ -16,6 +16,7 @@ from mega_code.skill import SKILL_MD, check_enhanced
 from mega_code.workspace import BENCHMARK, DRAFT, Iteration
 
 WRITE = "write the whole new SKILL.md there, then run accept"
+NO_VERSION = "1.0.0"  # the first one that is stamped follows it
 NOT_MEASURED = "not measured"
 
 
@@ -66,10 +67,10 @@ def _read(iteration: Iteration) -> str:
 
 def _with_version_of(before: Skill, after: Skill) -> Skill:
     """`after` with the version of `before`: the next one is counted from there, whatever the draft says."""
-    version = before.source.raw("metadata", "version")
-    if version is None or after.source.raw("metadata", "version") == version:
+    version, given = (skill.source.raw("metadata", "version") for skill in (before, after))
+    if given == version:
         return after
-    return after.changed({SKILL_MD: frontmatter.set_metadata(after.text, {"version": str(version)})})
+    return after.changed({SKILL_MD: frontmatter.set_metadata(after.text, {"version": str(version or NO_VERSION)})})
 
 
 def _unmeasured(iteration: Iteration) -> JSON:

@@ -188,6 +188,13 @@ def keep(
         if tasks[index].case.needs_judge and arms.answered(answers[index])
     ]
     write_json(iteration.folder / workspace.TO_GRADE, {"skill_name": iteration.skill_name, "outputs": waiting})
-    body = {"model": model.name, "repeats": repeats, "arms": list(dict.fromkeys(task.arm for task in tasks))}
-    write_json(iteration.folder / workspace.RUNS, {**body, "cases": testcases.digest(cases), "runs": runs})
+    texts = {task.arm: task.request.system for task in tasks}
+    body = {
+        "model": model.name,
+        "repeats": repeats,
+        "arms": list(texts),
+        "unchanged": texts.get(PREVIOUS) == texts[WITH_SKILL],
+        "cases": testcases.digest(cases),
+    }
+    write_json(iteration.folder / workspace.RUNS, {**body, "runs": runs})
     return len(waiting)

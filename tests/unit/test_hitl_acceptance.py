@@ -104,6 +104,21 @@ def test_the_version_is_counted_from_the_skills_own_whatever_the_draft_says(flow
     assert drafted(flow, BETTER.replace("1.2.0", "9.9.9")).accept()["version"] == "1.3.0"
 
 
+def test_a_first_version_is_the_first_whatever_the_draft_says(room: Room) -> None:
+    flow = Flow(room, {}, SKILL.replace('metadata:\n  version: "1.2.0"\n', ""))
+    assert drafted(flow, BETTER).accept()["version"] == "1.1.0"
+
+
+def test_a_link_in_the_place_of_a_skill_is_replaced_and_comes_back(flow: Flow, room: Room) -> None:
+    target = flow.place.rename(room.root / "elsewhere")
+    flow.place.symlink_to(target)
+    drafted(flow).accept()
+    assert not flow.place.is_symlink() and "MAGIC" in (flow.place / "SKILL.md").read_text()
+    assert (target / "SKILL.md").read_text() == SKILL
+    flow.undo()
+    assert flow.place.is_symlink() and (flow.place / "SKILL.md").read_text() == SKILL
+
+
 @pytest.mark.parametrize(
     ("text", "problem"),
     [

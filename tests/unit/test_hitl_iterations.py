@@ -396,6 +396,13 @@ def test_the_figures_are_those_of_the_statistics_with_their_honesty(flow: Flow) 
     assert "| with_skill | 100% |" in text and "Against previous: Better: on 6 cases" in text
 
 
+def test_an_unchanged_skill_is_compared_with_none_first(flow: Flow) -> None:
+    flow.measured()
+    again = flow.measured()
+    assert [compared["against"] for compared in again["comparisons"]] == ["baseline", "previous"]
+    assert any("the two cannot differ" in note for note in again["notes"])
+
+
 def test_too_few_cases_settle_nothing_and_the_figures_say_so(flow: Flow) -> None:
     figures = flow.measured(3)
     assert figures["decision"]["kind"] == "inconclusive"
