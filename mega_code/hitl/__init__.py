@@ -1,1 +1,1 @@
-"""The local flow: measuring and improving a skill with the host agent and a person, iteration by iteration."""
+"""The local flow, with a person in the loop: workspace, runs, review, acceptance."""
