@@ -8,6 +8,9 @@ import json
 import os
 import re
 import shlex
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Union
 
 import pytest
 
@@ -19,7 +22,7 @@ from mega_code.evaluation.audit.scan import RULES
 from mega_code.hitl import cli, runs
 from mega_code.skill import parse_frontmatter, split
 from support.room import REPOSITORY
-from support.scripted_model import ACTION, PLACEHOLDER, WRITE, Step, Text
+from support.scripted_model import ACTION, PLACEHOLDER, WRITE, Ask, Bash, Output, Reader, Step, Text, Write
 
 FOLDER = REPOSITORY / "skills" / "skill-enhance-hitl"
 SOURCE = (FOLDER / "SKILL.md").read_text("utf-8")
@@ -207,3 +210,79 @@ def test_the_trust_policy_is_that_of_the_audit(known: bool, severity: str) -> No
 def test_the_checklist_names_every_category_of_the_audit() -> None:
     named = {code(row[0])[0] for row in rows("security.md", 1)}
     assert named == {rule.category for rule in RULES} | {"unread"}
+
+
+# Following it, without a client
+
+STARTED = Output("LOG=/tmp/x.log\nITERATION_DIR=/an iteration\nCASES=0", 0)
+RUNS = "RUNS=12\nMODEL=m\nCALLS_AT_MOST=12\nTOKENS_AT_MOST=9"
+
+
+def follow(outputs: dict[str, list[Output]], answers: dict[str, list[str]]) -> Iterator[str]:
+    """What a literal reader does, in words, where the commands print what `outputs` says and questions are answered."""
+    dispatching = (REPOSITORY / "skills" / "skill-enhance" / "SKILL.md").read_text("utf-8")
+    sent = split(dispatching).body.strip().replace("$ARGUMENTS", "x") + "\n"
+    sent = sent.replace("${CLAUDE_SKILL_DIR}", str(FOLDER)[: -len("-hitl")])
+    course = Reader(sent, author=lambda path, sources: "{}").run()
+    outputs["args"] = [Output("HITL=1\nSKILL_NAME=demo\nPOLL_TIMEOUT=1200\nJOB_ID=\nRESIDUAL_ARGS=demo", 0)]
+    received: Union[Output, str, None] = None
+    try:
+        while True:
+            move = next(course) if received is None else course.send(received)
+            if isinstance(move, Bash):
+                command = shlex.split(move.command)[1] if "/hitl.sh" in move.command else "args"
+                yield command
+                received = outputs[command].pop(0)
+            elif isinstance(move, Ask):
+                yield f"? {move.header}"
+                received = answers[move.header].pop(0)
+            elif isinstance(move, Write):
+                yield f"write {os.path.basename(move.path)}"
+                received = Output("", 0)
+            else:
+                there = os.path.isfile(move.path)
+                received = Output(Path(move.path).read_text("utf-8") if there else "none", 0 if there else None)
+    except StopIteration:
+        return
+
+
+def test_what_is_refused_is_written_anew_and_a_run_goes_on_until_it_is_done() -> None:
+    refused, timeout = Output("ERROR_CODE=invalid_gradings", 4), Output("OUTCOME=timeout", 3)
+    outputs = {
+        "start": [STARTED],
+        "check-cases": [Output("ERROR_CODE=invalid_cases", 4), Output("CASES=6", 0)],
+        "audit": [Output("POLICY=full_access\nMAY_RUN=1", 0)],
+        "run": [Output(RUNS, 0), timeout, timeout, Output("TO_GRADE=12", 0)],
+        "check-gradings": [refused, Output("", 0)],
+        "aggregate": [Output("", 0)],
+        "accept": [Output("ERROR_CODE=invalid_draft", 4), Output("VERSION=1.1.0\nINSTALLED_PATH=/p", 0)],
+        "publish": [Output("", 0)],
+    }
+    answers = {
+        "Cases": ["Use them"],
+        "Cost": ["Run them"],
+        "Review": ["No page"],
+        "Next": ["Draft a better one"],
+        "Draft": ["Draft again", "Install it", "Install it"],
+        "Then": ["Publish it", "Done"],
+    }
+    assert list(follow(outputs, answers)) == [
+        *("args", "start", "write test-cases.json", "check-cases", "write test-cases.json", "check-cases", "? Cases"),
+        *("audit", "run", "? Cost", "run", "run", "run"),
+        *("write gradings.json", "check-gradings", "write gradings.json", "check-gradings", "aggregate", "? Review"),
+        *("? Next", "write draft-skill.md", "? Draft", "write draft-skill.md", "? Draft", "accept"),
+        *("write draft-skill.md", "? Draft", "accept", "? Then", "publish", "? Then"),
+    ]
+
+
+@pytest.mark.parametrize("answer", ["Do not run it", "Stop"])
+def test_nothing_is_run_where_the_person_does_not_want_it(answer: str) -> None:
+    outputs = {
+        "start": [Output(f"{STARTED.text[:-1]}7", 0)],
+        "check-cases": [Output("CASES=7", 0)],
+        "audit": [Output("POLICY=warn_and_continue\nMAY_RUN=0", 0)] * 2,
+    }
+    answers = {"Cases": ["Use them"], "Audit": [answer], "Draft": ["Stop"]}
+    walked = list(follow(outputs, answers))
+    assert walked[:6] == ["args", "start", "check-cases", "? Cases", "audit", "? Audit"]
+    assert walked[6:] == (["audit", "write draft-skill.md", "? Draft"] if answer == "Do not run it" else [])
