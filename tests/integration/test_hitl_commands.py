@@ -14,6 +14,7 @@ from pathlib import Path
 
 import pytest
 
+from mega_code import places
 from mega_code.errors import MegaCodeError
 from support.client import Client, Outcome, finished
 from support.fake_gateway import FakeGateway
@@ -134,6 +135,18 @@ def test_starts_at_once_make_an_iteration_each(hitl: Commands) -> None:
     running = [hitl.popen("start", "--skill", NAME) for _ in range(3)]
     numbers = [json.loads(process.communicate(timeout=60)[0])["started"]["iteration"] for process in running]
     assert sorted(numbers) == [1, 2, 3]
+
+
+def test_a_start_waits_for_another_one(hitl: Commands, flow: Flow) -> None:
+    folder = flow.data.skill_enhance / NAME
+    folder.mkdir(parents=True)
+    with places.locked(folder):
+        process = hitl.popen("start", "--skill", NAME)
+        assert process.stderr
+        assert process.stderr.readline() == f"another command works in {folder}; waiting for it\n"
+        assert list(folder.iterdir()) == []
+    stdout, _ = process.communicate(timeout=60)
+    assert json.loads(stdout)["started"]["iteration"] == 1
 
 
 # The remote flow in turn
