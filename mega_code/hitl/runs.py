@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-import random
+import hashlib
+import json
 import sqlite3
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, closing, contextmanager
@@ -152,6 +153,12 @@ def _make(
     return {"runs": {**head, "to_grade": to_grade, **used._asdict()}}
 
 
+def _name(iteration: Iteration, task: Task, answer: Completion) -> str:
+    """What tells an output without its arm; another one for another output, so that no grading is taken for its own."""
+    told = [SEED, iteration.skill_name, task.case.id, task.arm, task.repeat, answer.text]
+    return f"r{hashlib.sha256(json.dumps(told).encode()).hexdigest()[:10]}"
+
+
 def keep(
     iteration: Iteration,
     model: Model,
@@ -161,9 +168,8 @@ def keep(
     cases: Sequence[Case],
 ) -> int:
     """Write the runs, and what is to be graded of them without a word on arms; gives how many outputs that is."""
-    order = list(range(len(tasks)))
-    random.Random(f"{SEED} {iteration.skill_name}").shuffle(order)
-    names = {index: f"r{place:03}" for place, index in enumerate(order, 1)}
+    names = [_name(iteration, task, answer) for task, answer in zip(tasks, answers)]
+    order = sorted(range(len(tasks)), key=names.__getitem__)
     runs = [
         {
             "run": names[index],

@@ -14,7 +14,7 @@ import pytest
 from mega_code.errors import MegaCodeError
 from mega_code.evaluation import cases as evaluation_cases
 from support.hitl import HARM, NAME, SENTENCE, SKILL, Flow, cases, graded, signs
-from support.model_server import MODEL, ModelServer
+from support.model_server import MODEL, ModelServer, Reply
 from support.room import Room
 
 
@@ -249,9 +249,7 @@ def test_a_run_that_fails_in_the_middle_goes_on_where_it_was(flow: Flow, server:
     answer = server.answer
     server.answer = lambda role, system, prompt: answer(role, system, prompt) if server.count() < 6 else broken()
 
-    def broken() -> Any:
-        from support.model_server import Reply
-
+    def broken() -> Reply:
         return Reply(status=400)
 
     with pytest.raises(MegaCodeError, match="What was answered is kept") as raised:
@@ -266,6 +264,9 @@ def test_a_run_that_fails_in_the_middle_goes_on_where_it_was(flow: Flow, server:
 
 def test_a_slice_that_is_over_tells_how_far_it_is(flow: Flow, server: ModelServer) -> None:
     flow.ready_to_run()
+    server.answer = lambda role, system, prompt: Reply(hang=True)
+    assert flow.run(max_wait_s=0.5)["timeout"]["done"] == 0
+    server.answer = signs
     done = flow.run(max_wait_s=0.0001)
     assert done["timeout"]["done"] == 0 and done["timeout"]["runs"] == 12
     assert not flow.file("runs.json").exists()
@@ -304,9 +305,9 @@ def wrong(flow: Flow, **change: Any) -> list[str]:
 def test_gradings_are_believed_where_their_evidence_stands_in_the_output(flow: Flow) -> None:
     flow.ready_to_run(2)
     flow.run()
-    where = "gradings[0].expectations[0]"
+    where, run = "gradings[0].expectations[0]", flow.read("to-grade.json")["outputs"][0]["run"]
     assert wrong(flow, evidence="YES to all") == [
-        f"{where}.evidence does not stand, word for word, in the output of run r001: 'YES to all'."
+        f"{where}.evidence does not stand, word for word, in the output of run {run}: 'YES to all'."
     ]
     assert wrong(flow, passed=True, evidence=" ") == [
         f"{where}.evidence must quote what shows that it is met, since it passed."
@@ -327,7 +328,7 @@ def test_gradings_are_believed_where_their_evidence_stands_in_the_output(flow: F
         ({"gradings": [{"run": "r999"}]}, "gradings[0].run is 'r999'; it must name a run of to-grade.json."),
         ({"gradings": [{"case": 1}]}, "gradings[0].case, arm and repeat are 1, None, 0; it must name a run"),
         (
-            {"gradings": [{"run": "r001"}]},
+            {"gradings": [{"run": 0}]},
             "gradings[0].expectations must be a list of 1, one for each expectation of run",
         ),
     ],
@@ -335,10 +336,20 @@ def test_gradings_are_believed_where_their_evidence_stands_in_the_output(flow: F
 def test_gradings_of_another_shape_are_refused_by_index_and_key(flow: Flow, value: Any, problem: str) -> None:
     flow.ready_to_run(2)
     flow.run()
-    flow.write("gradings.json", value)
+    first = flow.read("to-grade.json")["outputs"][0]["run"]
+    flow.write("gradings.json", json.dumps(value).replace('"run": 0', f'"run": "{first}"') if value != "[" else "[")
     with pytest.raises(MegaCodeError) as raised:
         flow.check_gradings()
     assert raised.value.message.startswith(problem)
+
+
+def test_gradings_of_other_outputs_are_not_taken_for_those_of_new_ones(flow: Flow, server: ModelServer) -> None:
+    flow.measured(2)
+    server.answer = lambda role, system, prompt: "Another answer."
+    flow.env = {**flow.env, "MEGA_CODE_MAX_OUTPUT_TOKENS": "7"}
+    flow.run()
+    with pytest.raises(MegaCodeError, match=r"it must name a run of to-grade\.json"):
+        flow.check_gradings()
 
 
 def test_gradings_that_hold_get_the_place_of_their_run_and_may_name_it_so(flow: Flow) -> None:
