@@ -118,11 +118,12 @@ def _plan(iteration: Iteration, calls: Calls, tasks: Sequence[Task], repeats: in
         f"{len(tasks)} runs of {calls.model.name}: {len(keys) - len(missing)} are known,"
         f" {len(missing)} calls at most are to be made, with {tokens} tokens at most"
     )
-    if len(missing) > calls.budget.calls_left():
+    limit = calls.budget.limits.calls
+    left = limit - calls.store.spent(calls.job).calls
+    if len(missing) > left:
         raise MegaCodeError(
             "budget_spent",
-            f"It takes {len(missing)} calls, and MEGA_CODE_MAX_CALLS ({calls.budget.limits.calls}) leaves"
-            f" {calls.budget.calls_left()}. Nothing was spent.",
+            f"It takes {len(missing)} calls, and MEGA_CODE_MAX_CALLS ({limit}) leaves {left}. Nothing was spent.",
         )
     return {
         "skill_name": iteration.skill_name,
