@@ -73,6 +73,24 @@ CODES: dict[str, Code] = {
     ),
     "cleanup_path_missing": Code(BAD_INPUT, "there is nothing at that path", "Nothing needs to be removed."),
     "cleanup_failed": Code(BAD_INPUT, "the copy could not be removed", "Mend the cause and run it again."),
+    # The local flow.
+    "missing_iteration": Code(
+        BAD_INPUT, "the skill has no such iteration", "Begin one: scripts/hitl.sh start --skill NAME."
+    ),
+    "out_of_order": Code(
+        BAD_INPUT, "another step of the local flow comes first", "Run the step that the message names."
+    ),
+    "invalid_cases": Code(BAD_INPUT, "the test cases cannot be used", "Mend what error.problems lists."),
+    "invalid_gradings": Code(BAD_INPUT, "the gradings cannot be believed", "Mend what error.problems lists."),
+    "invalid_draft": Code(BAD_INPUT, "the draft breaks a rule of every skill", "Mend what error.problems lists."),
+    "audit_refused": Code(
+        BAD_INPUT, "the audit, or the person, lets nothing of the skill run", "Read the findings in audit.json."
+    ),
+    "skill_changed": Code(
+        BAD_INPUT, "the skill is not the one that the iteration knows", "Begin a new iteration with what stands there."
+    ),
+    "budget_spent": Code(BAD_INPUT, "the next call could pass a limit", "Raise the limit, or ask for less."),
+    "model_failure": Code(NETWORK, "the model gave no answer", "Run it again; answers that came are kept."),
     # The server.
     "insecure_server_url": Code(
         BAD_INPUT,

@@ -117,6 +117,7 @@ class DataDir:
         self.gateway = root / "gateway"
         self.client_json = self.gateway / "client.json"
         self.pending_skills = root / "data" / "pending-skills"
+        self.skill_enhance = root / "data" / "skill-enhance"
 
     def staging(self, job_id: str) -> Path:
         """Verified files of one job, not yet installed."""

@@ -9,9 +9,9 @@ import shlex
 import sys
 from typing import NamedTuple, Optional
 
-from mega_code.client.commandline import Parser, open_streams, seconds
-from mega_code.client.console import say
 from mega_code.client.remote_enhance.cli import DEFAULT_TIMEOUT_S
+from mega_code.commandline import Parser, open_streams, seconds
+from mega_code.console import say
 from mega_code.errors import MegaCodeError
 from mega_code.paths import check_job_id, check_skill_name
 

@@ -7,7 +7,7 @@ import sys
 from collections.abc import Sequence
 
 from mega_code import settings
-from mega_code.client.commandline import Parser, answer, leave, named_file
+from mega_code.commandline import Parser, answer, leave, named_file
 from mega_code.envelope import Envelope
 from mega_code.errors import NETWORK, MegaCodeError
 

@@ -13,8 +13,8 @@ import sys
 from collections.abc import Mapping, Sequence
 
 from mega_code import model_settings, settings
-from mega_code.client.commandline import Parser
-from mega_code.client.console import say, warn
+from mega_code.commandline import Parser
+from mega_code.console import say, warn
 from mega_code.errors import MegaCodeError
 from mega_code.paths import DataDir, data_dir
 

@@ -8,8 +8,8 @@ import sys
 from collections.abc import Callable, Sequence
 from typing import Any, Optional
 
-from mega_code.client.commandline import Parser
-from mega_code.client.console import say
+from mega_code.commandline import Parser
+from mega_code.console import say
 from mega_code.envelope import Envelope
 from mega_code.errors import CODES, MegaCodeError
 from mega_code.files import read_json

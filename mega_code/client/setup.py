@@ -10,8 +10,8 @@ from typing import Optional
 
 from mega_code import settings
 from mega_code.client.check_auth import verify
-from mega_code.client.commandline import LAUNCHER, MISSING_PACKAGE, Parser, as_error, is_missing_package, leave
-from mega_code.client.console import say
+from mega_code.commandline import LAUNCHER, MISSING_PACKAGE, Parser, as_error, is_missing_package, leave
+from mega_code.console import say
 from mega_code.errors import MegaCodeError
 from mega_code.paths import MEGA_DIR, project_dir
 

@@ -8,8 +8,8 @@ import sys
 from collections.abc import Sequence
 from typing import Any
 
-from mega_code.client import skills
-from mega_code.client.commandline import (
+from mega_code import skills
+from mega_code.commandline import (
     LAUNCHER,
     MISSING_PACKAGE,
     Parser,
@@ -18,7 +18,7 @@ from mega_code.client.commandline import (
     leave,
     open_streams,
 )
-from mega_code.client.console import say, warn
+from mega_code.console import say, warn
 from mega_code.envelope import print_line, render
 from mega_code.errors import MegaCodeError
 from mega_code.paths import DataDir, data_dir, project_dir

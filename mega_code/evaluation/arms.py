@@ -100,7 +100,7 @@ def _grade(outputs: Sequence[Output], models: Models) -> list[Run]:
     """The runs of `outputs`; what a judge does not grade in `JUDGE_ATTEMPTS` fails, and says so."""
     judgements: dict[int, list[Verdict]] = {}
     problems: dict[int, str] = {}
-    waiting = [i for i, (case, _, answer) in enumerate(outputs) if case.needs_judge and _answered(answer)]
+    waiting = [i for i, (case, _, answer) in enumerate(outputs) if case.needs_judge and answered(answer)]
     for attempt in range(JUDGE_ATTEMPTS):
         asked = [
             grading.judge_request(outputs[i][0], outputs[i][2].text, attempt, models.output_tokens) for i in waiting
@@ -115,17 +115,19 @@ def _grade(outputs: Sequence[Output], models: Models) -> list[Run]:
         problems[i] = f"Not graded: {problems[i]}, {JUDGE_ATTEMPTS} times in a row."
         judgements[i] = grading.ungraded(outputs[i][0], problems[i])
     return [
-        _run(output, judgements.get(i, []), [problems[i]] if i in waiting else []) for i, output in enumerate(outputs)
+        graded(output, judgements.get(i, []), [problems[i]] if i in waiting else []) for i, output in enumerate(outputs)
     ]
 
 
-def _answered(completion: Completion) -> bool:
+def answered(completion: Completion) -> bool:
+    """Whether there is an output that can be graded."""
     return completion.outcome not in ("refused", "empty") and bool(completion.text.strip())
 
 
-def _run(output: Output, judgement: Sequence[Verdict], problems: Iterable[str]) -> Run:
+def graded(output: Output, judgement: Sequence[Verdict], problems: Iterable[str] = ()) -> Run:
+    """The run of an output, of whose expectations `judgement` has the verdicts that code cannot give."""
     case, repeat, completion = output
-    if not _answered(completion):
+    if not answered(completion):
         return Run(case, repeat, completion, tuple(grading.unanswered(case, completion)))
     decided = [grading.by_code(e, completion.text) for e in case.expectations if e.kind != "judge"]
     cut = [CUT] if completion.outcome == "cut" else []

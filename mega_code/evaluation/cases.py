@@ -75,13 +75,13 @@ class Split(NamedTuple):
     held_out: tuple[Case, ...]
 
 
-def read(data: Union[str, bytes], files: Optional[Collection[str]] = None) -> list[Case]:
+def read(data: Union[str, bytes], files: Optional[Collection[str]] = None, path: str = PATH) -> list[Case]:
     """The cases in the text of an `evals.json`, in either of its two shapes.
 
-    `files` are the paths below the skill folder; where given, a case's own `files` must be among them. Raises
-    CaseError with every problem there is.
+    `files` are the paths below the skill folder; where given, a case's own `files` must be among them. `path` is what
+    the file is called. Raises CaseError with every problem there is.
     """
-    entries, name, prompt = _entries(_json(data))
+    entries, name, prompt = _entries(_json(data, path), path)
     problems: list[str] = []
     found: dict[int, Case] = {}
     for index, entry in enumerate(entries):
@@ -130,24 +130,24 @@ def words(prompt: str) -> str:
     return " ".join(prompt.split()).casefold()
 
 
-def _json(data: Union[str, bytes]) -> Any:
+def _json(data: Union[str, bytes], path: str) -> Any:
     if len(data) > BYTES:
-        raise CaseError([f"{PATH} is over {BYTES // 1024 // 1024} MiB."])
+        raise CaseError([f"{path} is over {BYTES // 1024 // 1024} MiB."])
     try:
         return json.loads(data)
     except (ValueError, RecursionError) as error:
-        raise CaseError([f"{PATH} is no JSON: {' '.join(str(error).split())[:200]}."]) from None
+        raise CaseError([f"{path} is no JSON: {' '.join(str(error).split())[:200]}."]) from None
 
 
-def _entries(value: Any) -> tuple[list[Any], str, str]:
+def _entries(value: Any, path: str) -> tuple[list[Any], str, str]:
     """The entries, the key they stand under, and the key of a prompt in that shape."""
     for name, prompt in (("evals", "prompt"), ("cases", "task")):
         entries = value.get(name) if isinstance(value, dict) else None
         if isinstance(entries, list) and 0 < len(entries) <= CASES:
             return entries, name, prompt
         if entries is not None:
-            raise CaseError([f"{PATH}: {name} must be a list of 1 to {CASES} cases."])
-    raise CaseError([f'{PATH} must be an object with a list under "evals" (or "cases").'])
+            raise CaseError([f"{path}: {name} must be a list of 1 to {CASES} cases."])
+    raise CaseError([f'{path} must be an object with a list under "evals" (or "cases").'])
 
 
 def _case(entry: Any, where: str, number: str, prompt_key: str) -> tuple[Optional[Case], list[str]]:

@@ -23,6 +23,7 @@ from mega_code.evaluation.statistics import ALPHA, FEWEST_CASES, LEVEL, SignFlip
 MARGIN = 0.05  # of pass rate; a bound this far below zero still counts as not worse
 LEAST_SAVING = 0.2
 FLOAT_ERROR = 1e-9
+HELD_OUT = "held-out case"
 
 
 class Score(NamedTuple):
@@ -58,19 +59,19 @@ class Decision(NamedTuple):
     reason: str
 
 
-def too_few(cases: int) -> Optional[str]:
-    """Why this many held-out cases can settle nothing, for a person before anything is spent; None where they can."""
+def too_few(cases: int, noun: str = HELD_OUT) -> Optional[str]:
+    """Why this many cases can settle nothing, for a person before anything is spent; None where they can."""
     if cases >= FEWEST_CASES:
         return None
-    counted = "1 held-out case" if cases == 1 else f"{cases} held-out cases"
     return (
-        f"With {counted} nothing can be settled: even if every one came out in favour, chance alone would do the same "
+        f"With {_counted(cases, noun)} nothing can be settled: even if every one came out in favour, chance alone would do the same "
         f"with probability {0.5**cases:.4g}, and {ALPHA} is the limit. It takes {FEWEST_CASES} at least."
     )
 
 
-def decide(original: Sequence[Score], candidate: Sequence[Score]) -> Decision:
-    """The rule, on the same held-out cases in the same order. Raises ValueError where they are not paired."""
+def decide(original: Sequence[Score], candidate: Sequence[Score], noun: str = HELD_OUT) -> Decision:
+    """The rule, on the same cases in the same order; `noun` is what one is called. Raises ValueError where they are not
+    paired."""
     if len(original) != len(candidate):
         raise ValueError(f"{len(original)} cases of the original and {len(candidate)} of the candidate")
     lifts = [new.passed - old.passed for old, new in zip(original, candidate)]
@@ -83,7 +84,7 @@ def decide(original: Sequence[Score], candidate: Sequence[Score]) -> Decision:
     publish = kind in ("better", "cheaper")
     facts = (publish, kind, lift, flips.interval(LEVEL), p_value, saving, token_p_value, bound, len(lifts), needed)
     decision = Decision(*facts, reason="")
-    return decision._replace(reason=_reason(decision, cheap))
+    return decision._replace(reason=_reason(decision, cheap, noun))
 
 
 def decide_for_models(arms: Mapping[str, Arms]) -> Decision:
@@ -158,20 +159,23 @@ def _kind(lifts: Sequence[float], p_value: float, bound: float, cheap: bool) -> 
     return ("inconclusive" if needed or len(lifts) < FEWEST_CASES else "no better"), needed
 
 
-def _reason(decision: Decision, cheap: bool) -> str:
+def _counted(cases: int, noun: str) -> str:
+    return f"{cases} {noun}{'s' if cases != 1 else ''}"
+
+
+def _reason(decision: Decision, cheap: bool, noun: str) -> str:
     """Two to five sentences with the figures."""
     low, high = (limit * 100 + 0.0 for limit in decision.ci95)
     limits = f" (95 % interval {low:.1f} to {high:.1f})" if math.isfinite(low) else ""
-    counted = f"{decision.cases} held-out case{'s' if decision.cases != 1 else ''}"
     sentences = [
-        f"{decision.kind.capitalize()}: on {counted} the pass rate {_moved(decision.lift)}{limits}; {_sure(decision)}.",
+        f"{decision.kind.capitalize()}: on {_counted(decision.cases, noun)} the pass rate {_moved(decision.lift)}{limits}; {_sure(decision)}.",
         f"Tokens {_tokens_moved(decision)}.",
-        too_few(decision.cases) or "",
+        too_few(decision.cases, noun) or "",
     ]
     if cheap and not decision.publish:
         sentences.append(f"As a loss of {MARGIN * 100:.0f} points or more is not ruled out, the saving does not count.")
     if decision.cases_needed:
-        sentences.append(f"If it is as it looks, {decision.cases_needed} held-out cases would probably settle it.")
+        sentences.append(f"If it is as it looks, {_counted(decision.cases_needed, noun)} would probably settle it.")
     elif decision.kind == "no better":
         sentences.append("No number of cases finds a gain where there is none.")
     return " ".join(sentence for sentence in sentences if sentence)

@@ -82,8 +82,8 @@ class Store:
             try:
                 self._connection.execute("PRAGMA journal_mode = WAL")
                 return
-            except sqlite3.OperationalError:
-                if time.monotonic() > until:
+            except sqlite3.OperationalError as error:
+                if "locked" not in str(error) or time.monotonic() > until:
                     raise
                 time.sleep(0.01)
 
@@ -118,6 +118,10 @@ class Store:
             if not self._one("SELECT 1 FROM ledger WHERE job = ? AND key = ? AND state = 'answered'", job, key):
                 self._connection.execute("INSERT OR IGNORE INTO reused (job, key) VALUES (?, ?)", (job, key))
             return found
+
+    def knows(self, key: str) -> bool:
+        """Whether `get` would find a completion; nothing is noted."""
+        return self._one("SELECT 1 FROM completions WHERE key = ?", key) is not None
 
     def begin(self, job: str, key: str, at_most: Spent) -> int:
         """Note an attempt that is about to be sent and may use `at_most`; its ticket."""

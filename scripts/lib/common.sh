@@ -86,16 +86,19 @@ open_transcript() { # <result.json|install.json> [<log to go on with>]; sets LOG
   claim "$RESULT_JSON" || die 4 "$RESULT_JSON cannot be written."
 }
 
-remote_step() { # <result.json|install.json> <log to go on with, or ''> [args...]; runs the client, reports, leaves
+STEP=mega_code.client.remote_enhance          # what a step runs
+HEADLINE=(mega_code.client.report --headline) # what tells its envelope
+
+remote_step() { # <result.json|install.json> <log to go on with, or ''> [args...]; runs the step, tells its envelope, leaves
   local status=0
   catch_signals
   open_transcript "$1" "$2"
   shift 2
-  run_logged "$LOG" mega_code.client.remote_enhance "$@" --result-json "$RESULT_JSON" || status=$?
+  run_logged "$LOG" "$STEP" "$@" --result-json "$RESULT_JSON" || status=$?
   trap '' INT TERM # the outcome is known, and has to be said
   printf 'LOG=%s\nRESULT_JSON=%s\n' "$LOG" "$RESULT_JSON"
   if [ -s "$RESULT_JSON" ]; then
-    run_python mega_code.client.report --headline "$RESULT_JSON" || say "the result cannot be read; see $LOG."
+    run_python "${HEADLINE[@]}" "$RESULT_JSON" || say "the result cannot be read; see $LOG."
   else
     say "the command ended with status $status and no result; see $LOG."
   fi

@@ -137,7 +137,7 @@ def answer(stage: Stage, *arguments: str) -> dict[str, Any]:
 HOLDER = (
     "import sys, time\n"
     "from pathlib import Path\n"
-    "from mega_code.client.remote_enhance import places\n"
+    "from mega_code import places\n"
     "with places.locked(Path(sys.argv[1])):\n"
     "    print('held', flush=True)\n"
     "    time.sleep(600)"

@@ -332,16 +332,6 @@ def test_a_name_may_be_cut_short_and_must_fit_one_skill(claude: Claude, room: Ro
 # The local flow
 
 
-@pytest.mark.parametrize("arguments", ["--hitl demo-skill", "demo-skill --HITL"])
-def test_the_local_flow_says_that_it_is_not_there_yet(claude: Claude, arguments: str) -> None:
-    if (REPOSITORY / "skills" / "skill-enhance-hitl" / "SKILL.md").exists():
-        pytest.skip("the local flow is there")
-    session = claude.enhance(arguments)
-    assert session.scripts == ["args"]
-    assert "This version has no local flow yet; nothing was sent and nothing changed." in session.said
-    assert session.asked_for == []
-
-
 def test_the_local_flow_and_a_servers_job_exclude_each_other(claude: Claude) -> None:
     session = claude.enhance(f"--hitl --poll-existing {uuid.uuid4()}")
     assert session.scripts == ["args"]

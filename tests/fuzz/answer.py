@@ -7,7 +7,8 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from fuzz.refusal import refused_with
-from mega_code.client import console, report
+from mega_code import console
+from mega_code.client import report
 from mega_code.client.remote_enhance import api, manifest, progress
 from mega_code.envelope import exit_status, render
 from mega_code.errors import CODES

@@ -166,7 +166,8 @@ def test_a_signal_in_the_middle_of_a_clean_up_leaves_its_finished_envelope(clien
     client.skill()
     code = (
         "import os, signal, sys\n"
-        "from mega_code.client.remote_enhance import backups, cli\n"
+        "from mega_code import backups\n"
+        "from mega_code.client.remote_enhance import cli\n"
         "def event(name, arguments):\n"
         "    if name == 'os.rename' and 'backup' in str(arguments[1]):\n"
         "        os.kill(os.getpid(), signal.SIGINT)\n"

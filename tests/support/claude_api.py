@@ -15,7 +15,7 @@ from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any, Optional, Union
 
-from support.scripted_model import Ask, Bash, Misread, Move, Output, Reader
+from support.scripted_model import Ask, Author, Bash, Misread, Move, Output, Reader, Write
 
 Json = dict[str, Any]
 INVOKED = "Base directory for this skill: "
@@ -29,6 +29,7 @@ class ClaudeApi:
 
     def __init__(self, careless: bool = False) -> None:
         self.careless = careless
+        self.author: Optional[Author] = None
         self.requests: list[Json] = []
         self._server = ThreadingHTTPServer(("127.0.0.1", 0), _Handler)
         self._server.daemon_threads = True
@@ -60,7 +61,7 @@ class ClaudeApi:
         return self._follow(text, events[started[-1] + 1 :], "AskUserQuestion" in tools)
 
     def _follow(self, text: str, events: list[tuple[str, str, bool]], can_ask: bool) -> list[Json]:
-        reader = Reader(text, self.careless)
+        reader = Reader(text, self.careless, self.author)
         course = reader.run()
         answers = iter(events)
         received: Union[Output, str, None] = None
@@ -124,6 +125,8 @@ def _tool_use(move: Move, number: int) -> Json:
         options = [{"label": label, "description": about} for label, about in move.options]
         question = {"question": move.question, "header": move.header, "options": options, "multiSelect": False}
         name, given = "AskUserQuestion", {"questions": [question]}
+    elif isinstance(move, Write):
+        name, given = "Write", {"file_path": move.path, "content": move.content}
     else:
         name, given = "Read", {"file_path": move.path}
     return {"type": "tool_use", "id": f"toolu_{number:04d}", "name": name, "input": given}

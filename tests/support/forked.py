@@ -21,7 +21,8 @@ from typing import Any, NamedTuple, Optional
 
 import yaml  # noqa: F401 - all that a run imports should be here before the fork
 
-from mega_code.client.remote_enhance import cli, exchange, install, manifest, modes  # noqa: F401
+from mega_code import exchange
+from mega_code.client.remote_enhance import cli, install, manifest, modes  # noqa: F401
 from support.room import REPOSITORY
 
 KERNELS = ("exchange", "none", "overlay")

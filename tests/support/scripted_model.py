@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Generator
+from collections.abc import Callable, Generator
 from typing import Any, NamedTuple, Optional, Union
 
 FENCE = re.compile(r"^```bash\n(.*?)\n```$", re.DOTALL | re.MULTILINE)
@@ -22,6 +22,10 @@ EXIT = re.compile(r"Exit code (\d+)\n?")
 QUESTION = r'\((?P<header>[^)]+)\) "(?P<question>[^"]+)"'
 ASK = re.compile(rf"^Ask {QUESTION}", re.MULTILINE)
 FIRST = re.compile(r"`([A-Z_]+)` comes first, with\s+\"([^\"]+)\" behind its label")
+WRITE = re.compile(
+    r"^Read `(?P<guide>[^`]+)`(?P<more>(?:(?!; then)[^.]|\.(?! ))*); then write\s+`(?P<path>[^`]+)`\.", re.MULTILINE
+)
+NUMBERED = re.compile(r"^ *\d+(?:\t|\u2192)", re.MULTILINE)
 READ = re.compile(r'^Say "(?P<say>[^"]+)" and read `(?P<path>[^`]+)`\.', re.MULTILINE)
 ENTRIES = re.compile(r"(\d+)(?: to (\d+)| (or more))? entr(?:y|ies)")
 CUT_SHORT = re.compile(r'If the block\'s last line occurs in it as well, run nothing; say "([^"]+)"; end')
@@ -56,6 +60,13 @@ class Read(NamedTuple):
     path: str
 
 
+class Write(NamedTuple):
+    """Write a file."""
+
+    path: str
+    content: str
+
+
 class Ask(NamedTuple):
     """Ask the person; an option is its label and its description."""
 
@@ -64,7 +75,8 @@ class Ask(NamedTuple):
     options: list[tuple[str, str]]
 
 
-Move = Union[Bash, Read, Ask]
+Move = Union[Bash, Read, Write, Ask]
+Author = Callable[[str, dict[str, str]], str]  # a file's path and the files that were read for it, to its content
 
 
 class Output(NamedTuple):
@@ -107,12 +119,13 @@ class Text:
 
     def __init__(self, text: str) -> None:
         head, mark, tail = text.partition(f"\n{ARGUMENTS}\n")
-        if not mark:
-            raise Misread(f"there is no {ARGUMENTS!r}")
         pieces = HEADING.split(head)
         self.preamble = pieces[0]
         self.steps = {number: _step(number, body) for number, body in zip(pieces[1::2], pieces[2::2])}
-        self.about_arguments, self.arguments_block = _arguments(tail)
+        self.about_arguments: str = ""
+        self.arguments_block: Optional[str] = None
+        if mark:
+            self.about_arguments, self.arguments_block = _arguments(tail)
         timeout = re.search(r"`timeout` (\d+)", self.preamble)
         if not timeout:
             raise Misread("no timeout is named")
@@ -156,11 +169,17 @@ def _branch(number: str, item: str) -> Branch:
 
 
 class Reader:
-    """Follows a text from step 0 to an end. `said` is what it told the person since it was last looked at."""
+    """Follows a text from step 0 to an end. `said` is what it told the person since it was last looked at.
 
-    def __init__(self, text: str, careless: bool = False) -> None:
+    `author` makes up what a text leaves to its reader; without one there is nothing to be written.
+    """
+
+    def __init__(self, text: str, careless: bool = False, author: Optional[Author] = None) -> None:
         self.text = Text(text)
-        self.careless = careless
+        if self.text.arguments_block is None:
+            raise Misread(f"there is no {ARGUMENTS!r}")
+        self.careless, self.author = careless, author
+        self.read = ""
         self.said: list[str] = []
         self.values: dict[str, str] = {}
         self.printed: dict[str, str] = {}
@@ -175,20 +194,29 @@ class Reader:
             number = yield from self._take(self.text.step(number))
 
     def _take(self, step: Step) -> Generator[Move, Union[Output, str], Optional[str]]:
-        block = self.text.arguments_block if step.number == "0" else step.block
-        ask, read = ASK.search(step.prose), READ.search(step.prose)
-        if block:
-            if step.number == "0" and self._cut_short(block):
+        given = self.text.arguments_block if step.number == "0" else None
+        ask, read, write = ASK.search(step.prose), READ.search(step.prose), WRITE.search(step.prose)
+        if given:
+            if self._cut_short(given):
                 return None
-            yield from self._bash(block if step.number == "0" else self._fill(block, shell=True))
+            yield from self._bash(given)
+            branch = self._first(step)
+        elif step.block:
+            yield from self._bash(self._fill(step.block, shell=True))
+            branch = self._first(step)
+        elif write:
+            yield from self._write(write)
             branch = self._first(step)
         elif ask:
             label = yield from self._ask(ask, [(b.label, _description(b.actions)) for b in step.branches], step.prose)
             branch = next(b for b in step.branches if b.label == label)
         elif read:
             self.said.append(read["say"])
-            there = self._output((yield Read(read["path"]))).status == 0
-            branch = step.branches[0 if there else 1]
+            found = self._output((yield Read(read["path"])))
+            self.read = NUMBERED.sub("", found.text)
+            branch = step.branches[0 if found.status == 0 else 1]
+        elif step.branches and not step.prose:
+            branch = self._first(step)
         else:
             raise Misread(f"step {step.number} says neither what to run nor what to ask")
         return (yield from self._act(branch.actions))
@@ -218,6 +246,20 @@ class Reader:
                     self.json = json.loads(line)
                 except ValueError:
                     continue
+
+    def _write(self, match: re.Match[str]) -> Generator[Move, Union[Output, str], None]:
+        """Read what a step names, as far as it is there, and write what it asks for."""
+        path = self._fill(match["path"])
+        sources = {}
+        for source in [match["guide"], *re.findall(r"`([^`]+)`", match["more"])]:
+            found = self._output((yield Read(self._fill(source))))
+            if found.status == 0:
+                sources[source.rpartition("/")[2]] = NUMBERED.sub("", found.text)
+        if not self.author:
+            raise Misread(f"nobody knows what to write into {path}")
+        self.output = self._output((yield Write(path, self.author(path, sources))))
+        if self.output.status != 0:
+            raise Misread(f"{path} was not written: {self.output.text}")
 
     @staticmethod
     def _output(received: Union[Output, str]) -> Output:
@@ -256,12 +298,13 @@ class Reader:
         return all(self._holds_one(part) for part in condition.split(" and "))
 
     def _holds_one(self, condition: str) -> bool:
-        if condition in ("any exit", "any other exit"):
+        if condition in ("any exit", "any other exit", "written"):
             return True
         patterns = {
             r"exit (\d+)": lambda m: self.output.status == int(m[1]),
             r"`([A-Z_]+)=([^`]*)`": lambda m: self.printed.get(m[1]) == m[2],
             r"`([A-Z_]+)` printed": lambda m: m[1] in self.printed,
+            r"`([A-Z_]+)` is empty": lambda m: not self.values.get(m[1]),
             r"`([A-Z_]+)` is not empty": lambda m: bool(self.values.get(m[1])),
             ENTRIES.pattern: self._counts,
         }
@@ -305,7 +348,10 @@ class Reader:
                 return match["step"]
             elif match["word"] == "report":
                 yield from self._report()
-            elif match["word"] in ("end", "go on with it"):
+            elif match["word"] == "go on with it":
+                self.text = Text(self.read)
+                return "0"
+            elif match["word"] == "end":
                 return None
             else:
                 self._tell(match["word"])
@@ -352,8 +398,7 @@ class Reader:
                 raise Misread(f"<{match[1]}> has no value")
             if not shell:
                 return found
-            around = match.string[max(0, match.start() - 1) : match.end() + 1]
-            quoted = around == f'"{match[0]}"'
+            quoted = match.string.count('"', 0, match.start()) % 2 == 1
             if not quoted and not HARMLESS.fullmatch(found):
                 raise Misread(f"<{match[1]}> stands unquoted for {found!r}")
             return re.sub(r'(["$`\\])', r"\\\1", found) if quoted else found

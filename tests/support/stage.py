@@ -14,7 +14,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, Optional, TypeVar
 
-from mega_code.client.remote_enhance import backups
+from mega_code import backups
 from mega_code.paths import DataDir
 from support.fake_gateway import SKILL_MD
 from support.room import REPOSITORY, Room

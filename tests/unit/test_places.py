@@ -11,8 +11,8 @@ from pathlib import Path
 
 import pytest
 
-from mega_code.client.remote_enhance import backups, places
-from mega_code.client.remote_enhance.exchange import exchange
+from mega_code import backups, places
+from mega_code.exchange import exchange
 from mega_code.paths import DataDir
 
 REPOSITORY = Path(__file__).resolve().parents[2]
@@ -112,8 +112,8 @@ def test_without_a_backup_the_old_content_goes_back(place: Path, data: DataDir, 
 DYING = """
 import os, signal, sys
 from pathlib import Path
-from mega_code.client.remote_enhance import places
-from mega_code.client.remote_enhance.exchange import exchange
+from mega_code import places
+from mega_code.exchange import exchange
 from mega_code.paths import DataDir
 
 left = int(sys.argv[4])
@@ -178,7 +178,7 @@ def test_eight_at_once_leave_one_whole_and_seven_in_backups(place: Path, data: D
     code = (
         "import sys\n"
         "from pathlib import Path\n"
-        "from mega_code.client.remote_enhance import places\n"
+        "from mega_code import places\n"
         "from mega_code.paths import DataDir\n"
         "def fill(folder):\n"
         "    folder.mkdir(); (folder/'SKILL.md').write_text(sys.argv[3])\n"

@@ -7,6 +7,7 @@ import re
 import shlex
 import subprocess
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any, Union
 
 import pytest
@@ -36,14 +37,14 @@ def sent(arguments: str = "") -> str:
 
 TEXT = Text(sent())
 STEPS = list(TEXT.steps.values())
-BLOCKS = [TEXT.arguments_block, *(step.block for step in STEPS if step.block)]
+BLOCKS = [TEXT.arguments_block or "", *(step.block for step in STEPS if step.block)]
 
 
 def script_of(block: str) -> str:
     """The script that a block runs."""
     match = re.match(r'"([^"]+)/scripts/(\w+\.sh)"', block)
     assert match, block
-    assert match[1] == str(FOLDER)
+    assert match[1] in (str(FOLDER), f"{FOLDER}-hitl")
     return match[2]
 
 
@@ -62,10 +63,13 @@ def test_the_frontmatter_is_that_of_a_command_for_people() -> None:
     assert "--hitl" in frontmatter["description"]
 
 
-def test_it_may_run_its_own_scripts_and_no_other_command() -> None:
+def test_it_may_run_its_own_scripts_and_those_of_the_local_flow_and_no_other_command() -> None:
     allowed = parse_frontmatter(SOURCE)["allowed-tools"]
     scripts = {f'Bash("${{CLAUDE_SKILL_DIR}}/scripts/{script_of(block)}":*)' for block in BLOCKS}
-    assert set(allowed) == scripts | {"AskUserQuestion", "Read(/${CLAUDE_PLUGIN_ROOT}/**)"}
+    local = {f'Bash("${{CLAUDE_SKILL_DIR}}-hitl/scripts/{name}.sh":*)' for name in ("skills", "hitl")}
+    iterations = "~/.local/share/mega-code/data/skill-enhance/**"
+    files = {"Read(/${CLAUDE_PLUGIN_ROOT}/**)", f"Read({iterations})", f"Edit({iterations})"}
+    assert set(allowed) == scripts | local | files | {"AskUserQuestion"}
 
 
 def test_the_arguments_stand_once_and_in_a_quoted_here_document_that_ends_the_file() -> None:
@@ -146,7 +150,7 @@ def follow(outputs: dict[str, list[Output]], answers: dict[str, str], text: str 
             elif isinstance(move, Ask):
                 received = next(answer for part, answer in answers.items() if part in move.question)
             else:
-                received = Output("no such file", None)
+                received = Output(Path(move.path).read_text("utf-8"), 0)
     except StopIteration:
         return
 
@@ -196,10 +200,14 @@ def test_values_are_escaped_inside_double_quotes() -> None:
     assert words == ["resolve", "demo", "--project-dir", folder]
 
 
-def test_the_local_flow_is_read_where_it_will_be() -> None:
-    outputs = {"args.sh": [Output("HITL=1\nSKILL_NAME=\nPOLL_TIMEOUT=1200\nJOB_ID=\nRESIDUAL_ARGS=", 0)]}
-    moves = list(follow(outputs, {}))
-    assert moves[1:] == [Read(f"{FOLDER}-hitl/SKILL.md")]
+def test_the_local_flow_is_read_and_followed() -> None:
+    outputs = {
+        "args.sh": [Output("HITL=1\nSKILL_NAME=\nPOLL_TIMEOUT=1200\nJOB_ID=\nRESIDUAL_ARGS=", 0)],
+        "skills.sh": [Output("[]", 0)],
+    }
+    _, read, listing = follow(outputs, {})
+    assert read == Read(f"{FOLDER}-hitl/SKILL.md")
+    assert listing.command == f'"{FOLDER}-hitl/scripts/skills.sh" list --all'
 
 
 @pytest.mark.parametrize(

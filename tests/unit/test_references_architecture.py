@@ -12,11 +12,11 @@ from typing import Any, Optional
 import pytest
 import yaml
 
-from mega_code import envelope, errors, skill
+from mega_code import backups, envelope, errors, skill
 from mega_code.client import report, skill_enhance_helper
 from mega_code.client.arguments import HITL, Arguments
 from mega_code.client.arguments import parse as parse_arguments
-from mega_code.client.remote_enhance import backups, cli, records
+from mega_code.client.remote_enhance import cli, records
 from mega_code.client.remote_enhance.progress import describe
 from mega_code.job import PHASES, RUNNING, TERMINAL
 from mega_code.paths import DataDir

@@ -12,12 +12,12 @@ from typing import Any, NamedTuple, Optional
 import requests
 from urllib3.filepost import encode_multipart_formdata
 
-from mega_code.client.console import conceal, concealed
 from mega_code.client.remote_enhance import transport
 from mega_code.client.remote_enhance.answers import Json, parse_object
 from mega_code.client.remote_enhance.encodings import BadEncoding
 from mega_code.client.remote_enhance.retrying import Outcome, is_dropped, persist
 from mega_code.client.remote_enhance.wire import MIB, Stalled, TooLarge
+from mega_code.console import conceal, concealed
 from mega_code.errors import MegaCodeError
 from mega_code.paths import check_job_id, is_job_id
 from mega_code.plain import plain
@@ -102,6 +102,17 @@ class Gateway:
         answer = self._call("POST", "/skill-enhance/uploads", headers=headers, data=body)
         if not is_job_id(answer.get("job_id")):
             raise MegaCodeError("invalid_response", "The server took the upload but named no job.")
+        return answer
+
+    def publish(self, archive: bytes, skill_id: str, key: str) -> Json:
+        """Store a bundle as it is, once for each `key`; the answer names it by `id`."""
+        body, content_type = encode_multipart_formdata(
+            {"skill_id": skill_id, "archive": ("archive.zip", archive, "application/zip")}
+        )
+        headers = {"Content-Type": content_type, "Idempotency-Key": key}
+        answer = self._call("POST", "/skill-enhance/uploads/prebuilt", headers=headers, data=body)
+        if not (isinstance(answer.get("id"), str) and answer["id"]):
+            raise MegaCodeError("invalid_response", "The server took the bundle but named no id for it.")
         return answer
 
     def look(self, job_id: str, wait_s: int, limit_s: float, tick: Optional[transport.Tick] = None) -> Poll:

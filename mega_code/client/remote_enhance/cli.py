@@ -9,8 +9,8 @@ from pathlib import Path
 from typing import Optional
 
 from mega_code import settings
-from mega_code.client.commandline import Parser, answer, named_file, seconds
 from mega_code.client.remote_enhance import modes
+from mega_code.commandline import Parser, answer, named_file, seconds
 from mega_code.envelope import Envelope
 from mega_code.errors import MegaCodeError
 from mega_code.paths import SCOPES, check_job_id, check_skill_name, project_dir, skills_root
@@ -133,7 +133,7 @@ def _recover(arguments: argparse.Namespace, run: modes.Run) -> Optional[Path]:
 
 
 def _recover_in(project: Optional[Path], run: modes.Run) -> None:
-    from mega_code.client.remote_enhance import places
+    from mega_code import places
 
     for scope in SCOPES:
         if scope == "global" or project:

@@ -11,12 +11,12 @@ from typing import IO
 
 from requests import RequestException
 
-from mega_code.client.console import say, warn
 from mega_code.client.remote_enhance import manifest, staging, transport
 from mega_code.client.remote_enhance.encodings import BadEncoding
 from mega_code.client.remote_enhance.manifest import CAPS, Caps, File, Source
 from mega_code.client.remote_enhance.retrying import Outcome, is_dropped, persist
 from mega_code.client.remote_enhance.wire import Stalled, TooLarge
+from mega_code.console import say, warn
 from mega_code.errors import MegaCodeError
 from mega_code.files import flush_folder
 from mega_code.skill import SKILL_MD, check_enhanced, parse_frontmatter

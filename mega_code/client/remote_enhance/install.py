@@ -6,14 +6,16 @@ import hashlib
 import os
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, NamedTuple, Optional
+from typing import NamedTuple, Optional
 
-from mega_code.client.console import warn
-from mega_code.client.remote_enhance import backups, places, staging
+from mega_code import places
+from mega_code.client.remote_enhance import staging
 from mega_code.client.remote_enhance.manifest import File
+from mega_code.console import warn
 from mega_code.errors import MegaCodeError
 from mega_code.paths import DataDir, skills_root
 from mega_code.skill import SKILL_MD, parse_frontmatter
+from mega_code.skills import other_copy
 
 
 class Installed(NamedTuple):
@@ -46,13 +48,6 @@ def install(staged: Path, files: Sequence[File], name: str, scope: str, project:
     return Installed(done.path, done.backup_path, other, other if scope == "project" else None)
 
 
-def other_copy(name: str, scope: str, project: Path) -> Optional[Path]:
-    """The SKILL.md of the same name in the other scope; None where both scopes are one folder."""
-    here, there = (skills_root(root, project) / name for root in (scope, "project" if scope == "global" else "global"))
-    same = os.path.realpath(there) == os.path.realpath(here)
-    return there / SKILL_MD if os.path.isfile(there / SKILL_MD) and not same else None
-
-
 def _copy(staged: Path, folder: Path, files: Sequence[File]) -> None:
     """Copy exactly the manifest's files, each compared while it is copied."""
     folder.mkdir(mode=0o755)
@@ -74,18 +69,6 @@ def _compare_names(staged: Path, name: str) -> None:
     own = parse_frontmatter((staged / SKILL_MD).read_text("utf-8", "replace")).get("name")
     if own is not None and own != name:
         warn(f"the skill calls itself {str(own)[:80]!r}, its folder is {name!r}; Claude Code goes by the folder")
-
-
-def restore(backup: dict[str, Any], data: DataDir) -> places.Put:
-    """Put a backup back where it came from; what stands there becomes a backup itself, and this one stays.
-
-    Raises MegaCodeError `install_failed`.
-    """
-    origin, kept = Path(backup["origin"]), Path(backup["backup_path"])
-    try:
-        return places.put(origin, lambda folder: backups.copy_tree(kept, folder), "restore", data)
-    except OSError as error:
-        raise MegaCodeError("install_failed", f"{str(origin)!r} could not be restored: {error}.") from None
 
 
 def clean_up(path: str, project: Path, data: DataDir) -> tuple[Path, Path]:

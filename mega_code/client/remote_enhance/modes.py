@@ -8,8 +8,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Optional
 
-from mega_code.client.console import say, warn
 from mega_code.client.remote_enhance import records
+from mega_code.console import say, warn
 from mega_code.envelope import Envelope
 from mega_code.errors import MegaCodeError
 from mega_code.paths import SCOPES, check_job_id, check_skill_name, is_job_id, skills_root
@@ -18,7 +18,7 @@ from mega_code.settings import Settings
 if TYPE_CHECKING:
     from mega_code.bundle import Bundle
     from mega_code.client.remote_enhance.api import Gateway
-    from mega_code.client.skills import Skill
+    from mega_code.skills import Skill
 
 
 class Run:
@@ -236,7 +236,7 @@ def find_skill(run: Run, name: Optional[str], folder: Optional[str], project: Pa
     Raises MegaCodeError: `missing_skill_name`, `invalid_skill_name`, `skill_not_found`, `missing_skill_dir`,
     `missing_skill_md`.
     """
-    from mega_code.client import skills
+    from mega_code import skills
     from mega_code.skill import SKILL_MD
 
     if folder is None:
@@ -258,7 +258,7 @@ def list_cached(run: Run, name: str) -> Envelope:
 
 def list_backups(run: Run, name: Optional[str]) -> Envelope:
     """What was replaced or removed, newest first."""
-    from mega_code.client.remote_enhance import backups
+    from mega_code import backups
 
     return {"backups": backups.listing(run.data, check_skill_name(name) if name is not None else None)}
 
@@ -273,7 +273,7 @@ def clean_up(run: Run, path: str, project: Path) -> Envelope:
 
 def restore(run: Run, backup_dir: str, name: Optional[str], project: Optional[Path]) -> Envelope:
     """Put a backup back: the one named, or (`latest`) the newest that an install of `name` made in one of our scopes."""
-    from mega_code.client.remote_enhance import backups, install
+    from mega_code import backups, places
 
     if backup_dir == "latest":
         if not name:
@@ -281,9 +281,9 @@ def restore(run: Run, backup_dir: str, name: Optional[str], project: Optional[Pa
                 "missing_skill_name", "Name the skill whose install is to be undone: --skill-name NAME."
             )
         scopes = [scope for scope in SCOPES if scope == "global" or project]
-        places = {str(skills_root(scope, project or Path()) / check_skill_name(name)) for scope in scopes}
+        origins = {str(skills_root(scope, project or Path()) / check_skill_name(name)) for scope in scopes}
         made = [entry for entry in backups.listing(run.data, name) if entry["reason"] == "install"]
-        kept = [entry for entry in made if entry["origin"] in places]
+        kept = [entry for entry in made if entry["origin"] in origins]
         if not kept:
             raise MegaCodeError(
                 "invalid_path", f"No install of {name!r} here replaced anything; there is no backup to restore."
@@ -291,5 +291,5 @@ def restore(run: Run, backup_dir: str, name: Optional[str], project: Optional[Pa
         backup = kept[0]
     else:
         backup = backups.find(backup_dir, run.data)
-    done = install.restore(backup, run.data)
+    done = places.restore(backup, run.data)
     return {"restored": str(done.path), "backup_path": str(done.backup_path) if done.backup_path else None}

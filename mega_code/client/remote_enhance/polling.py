@@ -6,10 +6,10 @@ import time
 from collections.abc import Callable
 from typing import Any
 
-from mega_code.client.console import say
 from mega_code.client.remote_enhance.api import Gateway, Poll
 from mega_code.client.remote_enhance.progress import Progress
 from mega_code.client.remote_enhance.retrying import jittered
+from mega_code.console import say
 from mega_code.errors import MegaCodeError
 from mega_code.job import TERMINAL
 

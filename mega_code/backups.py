@@ -11,7 +11,7 @@ from datetime import datetime, timezone
 from pathlib import Path
 from typing import Any, Optional
 
-from mega_code.client.console import warn
+from mega_code.console import warn
 from mega_code.errors import MegaCodeError
 from mega_code.files import flush_folder, read_json, settle_folder, write_json
 from mega_code.paths import DataDir

@@ -102,3 +102,10 @@ def resolve(name: str, project: Path, data: DataDir, prefix: bool = False) -> Sk
         )
     there = f"there are: {', '.join(candidates)}" if candidates else "there are no skills at all"
     raise MegaCodeError("skill_not_found", f"There is no skill {name!r}; {there}.", candidates=candidates)
+
+
+def other_copy(name: str, scope: str, project: Path) -> Optional[Path]:
+    """The SKILL.md of the same name in the other scope; None where both scopes are one folder."""
+    here, there = (skills_root(root, project) / name for root in (scope, "project" if scope == "global" else "global"))
+    same = os.path.realpath(there) == os.path.realpath(here)
+    return there / SKILL_MD if os.path.isfile(there / SKILL_MD) and not same else None

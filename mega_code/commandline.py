@@ -10,8 +10,8 @@ import time
 from collections.abc import Callable, Sequence
 from typing import NoReturn, Optional
 
-from mega_code.client import interrupt
-from mega_code.client.console import concealed, say
+from mega_code import interrupt
+from mega_code.console import concealed, say
 from mega_code.envelope import Envelope, emit
 from mega_code.errors import MegaCodeError
 

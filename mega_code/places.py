@@ -22,12 +22,12 @@ import re
 import shutil
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import NamedTuple, Optional
+from typing import Any, NamedTuple, Optional
 
-from mega_code.client import interrupt
-from mega_code.client.console import say, warn
-from mega_code.client.remote_enhance import backups
-from mega_code.client.remote_enhance.exchange import exchange
+from mega_code import backups, interrupt
+from mega_code.console import say, warn
+from mega_code.errors import MegaCodeError
+from mega_code.exchange import exchange
 from mega_code.files import flush_folder, settle_folder
 from mega_code.paths import DataDir
 
@@ -132,6 +132,18 @@ def _rename_twice(ready: Path, place: Path) -> Path:
     os.rename(place, old)
     os.rename(ready, place)
     return old
+
+
+def restore(backup: dict[str, Any], data: DataDir) -> Put:
+    """Put a backup back where it came from; what stands there becomes a backup itself, and this one stays.
+
+    Raises MegaCodeError `install_failed`.
+    """
+    origin, kept = Path(backup["origin"]), Path(backup["backup_path"])
+    try:
+        return put(origin, lambda folder: backups.copy_tree(kept, folder), "restore", data)
+    except OSError as error:
+        raise MegaCodeError("install_failed", f"{str(origin)!r} could not be restored: {error}.") from None
 
 
 def take(place: Path, reason: str, data: DataDir) -> Path:
