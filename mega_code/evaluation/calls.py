@@ -11,7 +11,7 @@ from collections import deque
 from collections.abc import Callable, Sequence
 from concurrent.futures import FIRST_COMPLETED, Executor, Future, wait
 from dataclasses import dataclass
-from typing import NamedTuple
+from typing import NamedTuple, Optional
 
 from mega_code.evaluation.budget import Budget, Spent, most_tokens
 from mega_code.evaluation.models.base import Completion, Model, ModelError, Request
@@ -108,48 +108,64 @@ class Calls:
         try:
             while course.waiting or course.later or course.flying:
                 self.check()
-                self._send(course)
+                self._turn(course)
                 self._await(course)
-                self._collect(course)
         except BaseException:
             self._abandon(course)
             raise
         answers.update(course.answers)
         return [answers[key] for key in keys]
 
-    def _send(self, course: _Course) -> None:
-        """As many calls as there is room for, in order."""
+    def _turn(self, course: _Course) -> None:
+        """Keep what has landed and send what there is room for; all of it is noted in one go, before any is sent."""
+        begun: list[_Sent] = []
+        try:
+            with self.store.together():
+                self._collect(course)
+                self._begin(course, begun)
+            while begun:
+                self._submit(course, begun[0])
+                del begun[0]
+        finally:  # nobody knows of these whether they were sent
+            for sent in begun:
+                self._slots.release()
+                self.budget.forfeit(sent.held)
+
+    def _begin(self, course: _Course, begun: list[_Sent]) -> None:
+        """Note the calls, in order, for which there are slots and room in the budget."""
         now = self.clock()
         due = [question for question in course.later if question.ready_at <= now]
         course.later = [question for question in course.later if question.ready_at > now]
         course.waiting.extendleft(reversed(due))
         while course.waiting and now >= self._silent_until and self._slots.acquire(blocking=False):
+            question = course.waiting[0]
+            held = self._reserve(question)
+            if held is None:
+                return
             try:
-                sent = self._begin(course, course.waiting[0])
+                begun.append(_Sent(question, self.store.begin(self.job, question.key, held), held))
             except BaseException:
                 self._slots.release()
+                self.budget.forfeit(held)
                 raise
-            if not sent:
-                self._slots.release()
-                return
             course.waiting.popleft()
 
-    def _begin(self, course: _Course, question: _Question) -> bool:
-        """Send one call; False where the budget has no room before others have landed."""
-        request = question.request
-        held = self.budget.reserve(*most_tokens(request, self.model.overhead_tokens))
-        if held is None:
-            return False
+    def _reserve(self, question: _Question) -> Optional[Spent]:
+        """The most that a call can use, set aside; without room for it, its slot is given back."""
+        held = None
         try:
-            ticket = self.store.begin(self.job, question.key, held)
-            future = self.executor.submit(self.model.complete, request)
-        except BaseException:
-            self.budget.forfeit(held)
-            raise
+            held = self.budget.reserve(*most_tokens(question.request, self.model.overhead_tokens))
+        finally:
+            if held is None:
+                self._slots.release()
+        return held
+
+    def _submit(self, course: _Course, sent: _Sent) -> None:
+        question = sent.question
+        future = self.executor.submit(self.model.complete, question.request)
         question.attempts += 1
         question.first_sent = question.first_sent or self.clock()
-        course.flying[future] = _Sent(question, ticket, held)
-        return True
+        course.flying[future] = sent
 
     def _await(self, course: _Course) -> None:
         """Until a call lands or may be sent again, a turn at most."""

@@ -98,8 +98,25 @@ class Store:
                 tx.execute(f"PRAGMA user_version = {VERSION}")
 
     @contextlib.contextmanager
+    def together(self) -> Iterator[None]:
+        """What is noted in the block goes to the disk at its end, in one go, also where the block ends with an error.
+
+        A flush takes milliseconds, in which nothing else can be noted.
+        """
+        with self._lock:
+            self._connection.execute("BEGIN IMMEDIATE")
+            try:
+                yield
+            finally:
+                if self._connection.in_transaction:  # SQLite ends it by itself where the disk is full
+                    self._connection.execute("COMMIT")
+
+    @contextlib.contextmanager
     def _transaction(self) -> Iterator[sqlite3.Connection]:
         with self._lock:
+            if self._connection.in_transaction:
+                yield self._connection
+                return
             self._connection.execute("BEGIN IMMEDIATE")
             try:
                 yield self._connection

@@ -54,6 +54,8 @@ def test_a_job_with_the_real_client_publishes_what_is_better_and_counts_every_re
     (roi,) = outcome.roi
     assert (roi["model"], roi["performance_increase"], roi["cases"]) == ("claude", "100%", 6)
     assert roi["vs_original"]["ci95"] == [100.0, 100.0] and roi["vs_original"]["p_value"] == 0.0157
+    said = [message["role"] for one in server.requests for message in one.body["messages"]]
+    assert "assistant" not in said, "the client asked on after an answer"
     used, asked = outcome.usage_snapshot, server.count()
     assert (used["calls"], used["cached_calls"]) == (asked, 0) and asked <= CALLS
     assert (used["input_tokens"], used["output_tokens"]) == (100 * asked, 7 * asked)

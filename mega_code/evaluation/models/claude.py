@@ -53,7 +53,13 @@ class Claude(Agent):
     def _ask(self, command: str, request: Request, room: Path, env: dict[str, str]) -> Completion:
         stream = Stream()
         arguments = [command, "--print", "--output-format", "stream-json", "--verbose", "--include-partial-messages"]
-        arguments += ["--strict-mcp-config", "--no-session-persistence", *self._prepared(request, room, env)]
+        arguments += [
+            "--strict-mcp-config",
+            "--no-session-persistence",
+            "--max-turns",
+            "1",
+            *self._prepared(request, room, env),
+        ]
         arguments += ["--model", self.model] if self.model else []
         # A first word such as /help is a command of the client's; behind a line break it is text.
         prompt = f"\n{request.prompt}" if request.prompt.startswith("/") else request.prompt
