@@ -87,7 +87,7 @@ def test_who_waits_goes_on_when_the_gateway_is_stopped_and_started_in_the_middle
     skill = write_skill(room.root / "a skill" / "demo", cases=evals(12), queries=triggers(8))
     assert room.script("gateway.sh", "start").returncode == 0
     try:
-        command = [REPOSITORY / "scripts" / "enhance.sh", skill, "--yes", "--scope", "project"]
+        command = [str(REPOSITORY / "scripts" / "enhance.sh"), str(skill), "--yes", "--scope", "project"]
         with open(room.root / "said", "w+") as said:
             waiting = subprocess.Popen(command, cwd=room.project, env=room.env, stderr=said, stdout=subprocess.DEVNULL)
             until = time.monotonic() + DEADLINE_S
