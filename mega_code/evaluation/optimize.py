@@ -13,6 +13,7 @@ import importlib.util
 import logging
 import random
 import shutil
+import sys
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple, Optional, Union
@@ -127,10 +128,13 @@ def _prepare(run_dir: Path, adapter: Adapter) -> None:
 def check_installed() -> None:
     """Raises MegaCodeError `invalid_arguments` where gepa is not there: said before anything is spent."""
     if importlib.util.find_spec("gepa") is None:
-        raise MegaCodeError(
-            "invalid_arguments",
-            "A search with a model needs the library gepa (Python 3.10 or later): pip install 'mega-code[optimize]'.",
+        here = ".".join(map(str, sys.version_info[:2]))
+        missing = (
+            "needs the library gepa: pip install 'mega-code[optimize]'"
+            if sys.version_info >= (3, 10)
+            else f"needs Python 3.10 or later, and this is {here}; configure.sh --model static does without one"
         )
+        raise MegaCodeError("invalid_arguments", f"A search with a model {missing}.")
 
 
 class Adapter:

@@ -7,6 +7,7 @@ import os
 import random
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Iterator
 from typing import Any, Optional
@@ -78,6 +79,32 @@ def test_the_model_in_the_settings_file_counts_from_the_next_job_on(room: Room, 
     finally:
         room.script("gateway.sh", "stop")
     assert done.returncode == 0 and "Inconclusive, and nothing was spent on it" in done.stdout
+
+
+def test_who_waits_goes_on_when_the_gateway_is_stopped_and_started_in_the_middle(
+    room: Room, model: ModelServer
+) -> None:
+    go, answer = threading.Event(), knowing()
+    model.answer = lambda *asked: answer(*asked) if go.wait(DEADLINE_S) else ""
+    skill = write_skill(room.root / "a skill" / "demo", cases=evals(12), queries=triggers(8))
+    assert room.script("gateway.sh", "start").returncode == 0
+    try:
+        command = [str(REPOSITORY / "scripts" / "enhance.sh"), str(skill), "--yes", "--scope", "project"]
+        with open(room.root / "said", "w+") as said:
+            waiting = subprocess.Popen(command, cwd=room.project, env=room.env, stderr=said, stdout=subprocess.DEVNULL)
+            until = time.monotonic() + DEADLINE_S
+            while "evaluation_setup" not in (room.root / "said").read_text():
+                assert time.monotonic() < until and waiting.poll() is None
+                time.sleep(0.05)
+            assert room.script("gateway.sh", "stop").returncode == 0
+            assert room.script("gateway.sh", "start").returncode == 0
+            go.set()
+            assert waiting.wait(DEADLINE_S) == 0
+    finally:
+        go.set()
+        room.script("gateway.sh", "stop")
+    assert "the embedded gateway was started anew" in (room.root / "said").read_text()
+    assert (room.project / ".claude/skills/demo/SKILL.md").is_file()
 
 
 class Serving:

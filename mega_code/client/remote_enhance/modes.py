@@ -13,12 +13,15 @@ from mega_code.console import say, warn
 from mega_code.envelope import Envelope
 from mega_code.errors import MegaCodeError
 from mega_code.paths import SCOPES, check_job_id, check_skill_name, is_job_id, skills_root
-from mega_code.settings import Settings
+from mega_code.settings import Settings, load
 
 if TYPE_CHECKING:
     from mega_code.bundle import Bundle
     from mega_code.client.remote_enhance.api import Gateway
     from mega_code.skills import Skill
+
+RESTART_S = 5.0
+LEAST_S = 0.1  # 0 would wait for ever
 
 
 class Run:
@@ -103,12 +106,32 @@ class Run:
         from mega_code.client.remote_enhance.polling import NotTerminal, wait_for
 
         self.job_id = check_job_id(job_id)
-        gateway = Gateway.of(self.settings)
-        try:
-            job = wait_for(gateway, job_id, timeout_s)
-        except NotTerminal:
-            return {"timeout": {"job_id": job_id, "elapsed_s": self.elapsed_s()}}
-        return self._finish(job_id, gateway, job["status"])
+        until = time.monotonic() + timeout_s
+        while True:
+            gateway = Gateway.of(self.settings)
+            try:
+                job = wait_for(gateway, job_id, timeout_s and max(LEAST_S, until - time.monotonic()))
+                return self._finish(job_id, gateway, job["status"])
+            except NotTerminal:
+                return {"timeout": {"job_id": job_id, "elapsed_s": self.elapsed_s()}}
+            except MegaCodeError as error:
+                if error.code != "auth_failure" or not self._gateway_has_a_new_key():
+                    raise
+            say("the embedded gateway was started anew; going on with its new key")
+
+    def _gateway_has_a_new_key(self) -> bool:
+        """Whether the embedded gateway was started anew meanwhile; its new key is used from now on.
+
+        It answers a moment before it has written that key.
+        """
+        until = time.monotonic() + RESTART_S
+        while self.settings.embedded and time.monotonic() < until:
+            fresh = load(os.environ)
+            if fresh.embedded and fresh.api_key != self.settings.api_key:
+                self.settings = fresh
+                return True
+            time.sleep(0.1)
+        return False
 
     def _finish(self, job_id: str, gateway: Gateway, status: str) -> Envelope:
         from mega_code.client.remote_enhance import staging
