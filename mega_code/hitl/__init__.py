@@ -1,0 +1,1 @@
+"""The local flow, with a person in the loop: workspace, runs, review, acceptance."""
