@@ -96,7 +96,7 @@ def _verdict(side: _Side, output: Optional[Output], text: str) -> Html:
     verdict = verdicts[number]
     sign = tag("span", {"class": "sign"}, "\u2713 met" if verdict.passed else "\u2717 not met")
     attributes: Attributes = {"class": _kind(verdict), "data-arm": side.letter, "data-label": side.label}
-    return tag("td", attributes, sign, _evidence(verdict, number, side, output))
+    return tag("td", attributes, tag("div", {}, sign, _evidence(verdict, number, side, output)))
 
 
 def _kind(verdict: Verdict) -> str:
@@ -183,7 +183,7 @@ def _difference(one: _Side, other: _Side, outputs: Mapping[str, Optional[Output]
 def _box(number: int, sides: list[_Side], blind: bool, said: str, review: Review) -> Html:
     choices = [(side.letter, f"{side.letter}" if blind else side.label) for side in sides]
     votes = [_vote(number, value, label) for value, label in (*choices, (TIE, "No difference"), ("", "No vote"))]
-    legend = tag("legend", {}, "Which output is better?")
+    legend = tag("legend", {}, "Better output")
     before = None
     if said and review.previous:
         title = tag("summary", {}, f"What you said in iteration {review.previous.iteration}")
@@ -191,15 +191,21 @@ def _box(number: int, sides: list[_Side], blind: bool, said: str, review: Review
     return tag(
         "form",
         {"class": "box", "data-box": number - 1, "aria-label": f"Feedback on case {number}"},
-        before,
         tag("fieldset", {"class": "votes"}, legend, votes),
-        area(f"text-{number}", "What should be better?"),
+        area(f"text-{number}", "Feedback"),
+        before,
     )
 
 
 def area(identifier: str, label: str) -> Html:
     """A feedback box, and where it says how its saving goes."""
-    attributes: Attributes = {"id": identifier, "rows": 2, "maxlength": TEXT_CHARACTERS, "autocomplete": "off"}
+    attributes: Attributes = {
+        "id": identifier,
+        "rows": 2,
+        "maxlength": TEXT_CHARACTERS,
+        "autocomplete": "off",
+        "placeholder": " ",
+    }
     return tag(
         "div",
         {"class": "area"},

@@ -9,7 +9,7 @@ from typing import Optional, Union
 
 Value = Union[str, int, bool, None]
 Attributes = dict[str, Value]
-VOID = frozenset({"br", "hr", "input", "link", "meta", "rect", "line", "circle"})
+VOID = frozenset({"br", "hr", "input", "link", "meta"})
 
 
 class Html(str):

@@ -17,7 +17,7 @@ _TARGET = re.compile(
 )
 _BARE = re.compile(r"https?://[^\s<>()\[\]{}\"'`*|]+", re.IGNORECASE)
 _AUTO = re.compile(r"<((?:https?://|mailto:)[^\s<>]{1,1000})>", re.IGNORECASE)
-_SPECIAL = re.compile(r"\\|`+|\*+|_+|~~|!?\[|<|(?:https?://)|(?: {2,}|\\)?\n", re.IGNORECASE)
+_SPECIAL = re.compile(r"(?: {2,9}|\\)?\n|\\|`+|\*+|_+|~~|!?\[|<|https?://", re.IGNORECASE)
 _PUNCTUATION = frozenset("!\"#$%&'()*+,-./:;<=>?@[\\]^_`{|}~")
 _NAMES = {1: "em", 2: "strong"}
 

@@ -9,11 +9,11 @@ from itertools import combinations
 from pathlib import Path
 from typing import Any, Optional
 
-from mega_code.hitl.benchmark_view import name, overview
+from mega_code.hitl.benchmark_view import overview
 from mega_code.hitl.case_view import Space, area, case_view
 from mega_code.hitl.feedback import OVERALL, Entry, Feedback
 from mega_code.hitl.html import Html, data, tag
-from mega_code.hitl.review_data import LETTERS, Review
+from mega_code.hitl.review_data import LETTERS, SHORT, Review
 
 SHORTCUTS = (
     ("j", "next"),
@@ -156,12 +156,14 @@ def _facts(review: Review) -> Html:
 
 def _controls(review: Review, blind: bool) -> Html:
     letters = [letter for letter, _ in zip(LETTERS, review.arms)]
-    labels = {letter: letter if blind else name(arm) for letter, arm in zip(letters, review.arms)}
+    labels = {letter: letter if blind else SHORT.get(arm, arm) for letter, arm in zip(letters, review.arms)}
     pairs = [(one + other, f"{labels[one]} \u2013 {labels[other]}") for one, other in combinations(letters, 2)]
     repeats = [(str(repeat), str(number)) for number, repeat in enumerate(review.repeats, 1)]
     groups = [
         _switch("view", "Show", list(VIEWS)),
-        _switch("pair", "Compare", pairs if blind else pairs[::-1]) if len(pairs) > 1 else None,
+        _switch("pair", "Compare" if blind else "Compare skills", pairs if blind else pairs[::-1])
+        if len(pairs) > 1
+        else None,
         _switch("repeat", "Repeat", repeats) if len(repeats) > 1 else None,
     ]
     shown = {"class": "controls", "data-pair": "".join(letters) if len(pairs) <= 1 else None, "hidden": True}

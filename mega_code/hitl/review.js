@@ -232,13 +232,24 @@
     const texts = cases.filter((box) => box.area.value.trim()).length;
     const votes = cases.filter((box) => box.value().preference).length;
     const summary = document.getElementById("summary");
-    const words = `${texts} of ${cases.length} cases with feedback \u00b7 ${votes} with a vote`;
+    const words = `${texts} of ${cases.length} cases with feedback \u00b7 ${votes} with a vote${tally(cases)}`;
     if (summary.textContent !== words) summary.textContent = words;
     for (const box of boxes) {
       const view = box.case === null ? "finish" : `case-${box.number + 1}`;
       const done = box.area.value.trim() || box.value().preference;
       find(`nav a[href="#${view}"]`).forEach((link) => link.classList.toggle("done", Boolean(done)));
     }
+  }
+
+  // How the votes fell; letters of a blind review say nothing over several cases.
+  function tally(cases) {
+    const hidden = data.blind && !data.submitted;
+    const counts = new Map();
+    for (const box of hidden ? [] : cases) {
+      const { preference } = box.value();
+      if (preference) counts.set(box.label(preference), (counts.get(box.label(preference)) || 0) + 1);
+    }
+    return [...counts].map(([label, count], at) => `${at ? ", " : ": "}${label} ${count}`).join("");
   }
 
   function download() {

