@@ -32,22 +32,28 @@ def overview(review: Review, blind: bool) -> Html:
             "The letters are shuffled anew for each case."
         )
         return tag("p", {"class": "decision"}, hidden)
-    parts: list[Child] = [_decision(review.benchmark), _arms(review), _scores(review)]
+    parts: list[Child] = [_decisions(review.benchmark), _arms(review), _scores(review)]
     if review.previous and review.previous.skill_text:
         parts.append(_skill_change(review.previous, review.skill_text))
     return tag("div", {}, parts)
 
 
-def _decision(benchmark: Optional[JSON]) -> Html:
+def _decisions(benchmark: Optional[JSON]) -> Html:
+    """What the current skill comes to against each of the others, and what is to be known about it."""
     if benchmark is None:
         return tag("p", {"class": "decision"}, "There is no benchmark yet; what the outputs show stands on its own.")
-    decision = benchmark.get("decision")
-    if not isinstance(decision, dict):
-        return tag("p", {"class": "decision"}, str(benchmark.get("reason") or "The benchmark came to no decision."))
-    kind = str(decision.get("kind") or "")
-    headline = tag("strong", {}, KINDS.get(kind, kind.capitalize()))
-    shown = {"class": f"decision {'good' if decision.get('publish') else ''}".strip()}
-    return tag("div", shown, headline, tag("p", {}, str(decision.get("reason") or "")))
+    compared = benchmark.get("comparisons") or [benchmark.get("decision")]
+    notes = [tag("p", {"class": "note"}, str(note)) for note in benchmark.get("notes") or []]
+    return tag("div", {}, [_decision(one) for one in compared if isinstance(one, dict)], notes)
+
+
+def _decision(decision: JSON) -> Html:
+    kind, against = str(decision.get("kind") or ""), decision.get("against")
+    headline = KINDS.get(kind, kind.capitalize())
+    if against:
+        headline += f", against {name(str(against)).lower()}"
+    shown = {"class": "decision good" if decision.get("publish") else "decision"}
+    return tag("div", shown, tag("strong", {}, headline), tag("p", {}, str(decision.get("reason") or "")))
 
 
 def _arms(review: Review) -> Optional[Html]:

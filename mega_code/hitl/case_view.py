@@ -204,7 +204,6 @@ def area(identifier: str, label: str) -> Html:
         "rows": 2,
         "maxlength": TEXT_CHARACTERS,
         "autocomplete": "off",
-        "placeholder": " ",
     }
     return tag(
         "div",

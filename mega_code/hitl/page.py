@@ -82,7 +82,7 @@ def state(review: Review, feedback: Feedback, blind: bool, ended: bool = False) 
     return {
         "served": True,
         "title": f"{review.skill_name}, iteration {review.iteration}",
-        "key": hashlib.sha256(review.seed.encode("utf-8", "replace")).hexdigest()[:16],
+        "key": hashlib.sha256(f"{review.seed} {blind}".encode("utf-8", "replace")).hexdigest()[:16],
         "submitted": feedback.submitted,
         "blind": feedback.blind,
         "ended": ended,

@@ -131,24 +131,18 @@ Verdicts = dict[tuple[str, str, int], list[Verdict]]
 
 
 def _verdicts(folder: Path) -> Verdicts:
-    """From the benchmark, which has those that code decided too; from the gradings where there is none yet."""
-    benchmark, found = _benchmark(folder), Verdicts()
-    if benchmark is None:
-        gradings = read_json(folder / "gradings.json") or {}
-        for grading in gradings.get("gradings", []):
-            key = (str(grading["case"]), str(grading["arm"]), int(grading["repeat"]))
-            found[key] = [_verdict(one, "text") for one in grading["expectations"]]
-        return found
-    for case in benchmark.get("cases", []):
+    """From the benchmark, which has those of the judge and those that code decided."""
+    benchmark, found = _benchmark(folder) or {}, Verdicts()
+    for case in benchmark.get("cases") or []:
         for arm, measured in case["arms"].items():
-            for one in measured.get("verdicts", []):
+            for one in measured.get("verdicts") or []:
                 key = (str(case["case"]), str(arm), int(one.get("repeat", 0)))
-                found.setdefault(key, []).append(_verdict(one, "expectation"))
+                found.setdefault(key, []).append(_verdict(one))
     return found
 
 
-def _verdict(value: JSON, key: str) -> Verdict:
-    return Verdict(str(value[key]), value["passed"] is True, str(value.get("evidence") or ""))
+def _verdict(value: JSON) -> Verdict:
+    return Verdict(str(value["expectation"]), value["passed"] is True, str(value.get("evidence") or ""))
 
 
 def _benchmark(folder: Path) -> Optional[JSON]:

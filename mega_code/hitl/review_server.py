@@ -28,12 +28,13 @@ from mega_code.files import read_json, write_atomic, write_json
 from mega_code.hitl import page
 from mega_code.hitl.feedback import Feedback
 from mega_code.hitl.review_data import FEEDBACK, load
-from mega_code.hitl.review_http import BODY_BYTES, IDLE_S, Answer, App, Ask, Door, among, digest
+from mega_code.hitl.review_http import BODY_BYTES, IDLE_S, App, Ask, Door, among, digest
 from mega_code.paths import MEGA_DIR
 from mega_code.pidlock import Holder, PidLock
 
 START_S = 20.0
 STOP_S = 5.0
+FINISH_S = 3.0
 READ_S = 10.0
 WAIT_STEP_S = 0.2
 SESSIONS = 16
@@ -207,9 +208,10 @@ class _Handler(BaseHTTPRequestHandler):
 
     timeout = READ_S
     app: App
+    server: _Server
 
     def do_GET(self) -> None:
-        self._send(self.app.answer(self._ask()))
+        self._answer(b"")
 
     def do_POST(self) -> None:
         length = self.headers.get("Content-Length", "")
@@ -217,18 +219,18 @@ class _Handler(BaseHTTPRequestHandler):
             self.close_connection = True
             self.send_error(413 if length.isdecimal() else 411)
             return
-        self._send(self.app.answer(self._ask(self.rfile.read(int(length)))))
+        self._answer(self.rfile.read(int(length)))
 
-    def _ask(self, body: bytes = b"") -> Ask:
+    def _answer(self, body: bytes) -> None:
         path, _, query = self.path.partition("?")
-        return Ask(self.command, path, query, {name.lower(): value for name, value in self.headers.items()}, body)
-
-    def _send(self, answer: Answer) -> None:
-        self.send_response(answer.status)
-        for name, value in {**answer.headers, "Content-Length": str(len(answer.body))}.items():
-            self.send_header(name, value)
-        self.end_headers()
-        self.wfile.write(answer.body)
+        headers = {name.lower(): value for name, value in self.headers.items()}
+        with self.server.answering():
+            answer = self.app.answer(Ask(self.command, path, query, headers, body))
+            self.send_response(answer.status)
+            for name, value in {**answer.headers, "Content-Length": str(len(answer.body))}.items():
+                self.send_header(name, value)
+            self.end_headers()
+            self.wfile.write(answer.body)
 
     def version_string(self) -> str:
         return "review"
@@ -239,6 +241,29 @@ class _Handler(BaseHTTPRequestHandler):
 
 class _Server(ThreadingHTTPServer):
     daemon_threads = True
+
+    def __init__(self, address: tuple[str, int]) -> None:
+        super().__init__(address, _Handler)
+        self.changed, self.busy = threading.Condition(), 0
+
+    @contextlib.contextmanager
+    def answering(self) -> Iterator[None]:
+        """Around one answer, from its beginning to its last byte."""
+        with self.changed:
+            self.busy += 1
+        try:
+            yield
+        finally:
+            with self.changed:
+                self.busy -= 1
+                self.changed.notify_all()
+
+    def finish(self) -> None:
+        """Take no more requests, and let the answers under way come to their end, within reason."""
+        self.shutdown()
+        with self.changed:
+            self.changed.wait_for(lambda: self.busy == 0, FINISH_S)
+        self.server_close()
 
     def handle_error(self, request: object, client_address: object) -> None:
         """A browser that went away is no error of the server."""
@@ -251,8 +276,8 @@ def _bind(before: dict[str, Any]) -> _Server:
     port = str(before.get("url", "")).partition(f"{LOOPBACK}:")[2].partition("/")[0]
     if port.isdecimal():
         with contextlib.suppress(OSError, OverflowError):
-            return _Server((LOOPBACK, int(port)), _Handler)
-    return _Server((LOOPBACK, 0), _Handler)
+            return _Server((LOOPBACK, int(port)))
+    return _Server((LOOPBACK, 0))
 
 
 def main() -> int:
@@ -288,17 +313,11 @@ def _serve(folder: Path, ready_fd: Optional[int], idle_s: float) -> int:
         os.close(ready_fd)
     while not ended.is_set() and not app.over(idle_s):
         ended.wait(0.25)
-    server.shutdown()
-    server.server_close()
-    with app.feedback.lock:  # whoever is saving comes to an end
-        _retire(folder, lock, forget=app.submitted_at is not None)
-    return 0
-
-
-def _retire(folder: Path, lock: PidLock, forget: bool) -> None:
-    if forget:
+    server.finish()
+    if app.submitted_at is not None:
         _about(folder).unlink(missing_ok=True)
     lock.release()
+    return 0
 
 
 if __name__ == "__main__":

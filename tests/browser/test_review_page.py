@@ -92,7 +92,8 @@ def test_a_whole_review_with_a_reload_in_the_middle(context: BrowserContext, fol
     folder = folder.parent / "iteration-2"
     assert "token" not in page.url
     assert page.locator("#overview .arms tbody tr").count() == 3
-    assert "Not settled" in page.inner_text("#overview .decision")
+    decisions = page.locator("#overview .decision strong").all_inner_texts()
+    assert decisions == ["Not settled, against previous skill", "Not settled, against no skill"]
     page.click("nav a[href='#case-1']")
     case = page.locator("#case-1")
     assert "Write the changelog entry for 4.2.0" in case.locator(".task").inner_text()

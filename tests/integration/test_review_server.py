@@ -246,7 +246,9 @@ def test_a_full_disk_loses_nothing_that_was_saved(disk: Disk) -> None:
     page = Page(review(folder)["url"])
     try:
         assert page.save("before") == 200
+        url = review(folder)["url"]
         ballast = disk.fill()
+        assert [Page(url).status, Page(url).status] == [200, 403], "an address works once on a full disk too"
         assert page.save("x" * 9000) == 507
         assert page.ask("POST", "submit", {})[0] == 507
         assert feedback(folder)["cases"]["leap-second"]["text"] == "before"

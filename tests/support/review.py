@@ -129,8 +129,16 @@ def _benchmark(arms: Sequence[str], repeats: int, cases: Sequence[tuple[str, str
         "Inconclusive: on 3 held-out cases the pass rate rises by 53.0 points; noise alone does as well with probability "
         "0.1250, too often to tell them apart. If it is as it looks, 7 held-out cases would probably settle it."
     )
-    decision = {"publish": False, "kind": "inconclusive", "lift": 0.53, "p_value": 0.125, "reason": reason}
-    return {"model": "sonnet", "repeats": repeats, "arms": measured, "cases": listed, "decision": decision}
+    others = [arm for arm in ("previous", "baseline") if arm in arms]
+    compared = [
+        {"against": arm, "publish": False, "kind": "inconclusive", "p_value": 0.125, "reason": reason} for arm in others
+    ]
+    given = {
+        "decision": compared[0],
+        "comparisons": compared,
+        "notes": ["Every case was seen while the skill was written."],
+    }
+    return {"model": "sonnet", "repeats": repeats, "arms": measured, "cases": listed, **given}
 
 
 def _verdict(arm: str, text: str, repeat: int) -> JSON:
