@@ -52,12 +52,16 @@ class Answer(NamedTuple):
 
 
 class Door(NamedTuple):
-    """Where the review is served and who comes in. `exchange` takes the hash of a token, once, and keeps a session's."""
+    """Where the review is served and who comes in.
+
+    `exchange` takes the hash of a token, once, and keeps a session's; after `close` nobody is sent here any more.
+    """
 
     origin: str
     path: str
     exchange: Callable[[str, str], bool]
     knows: Callable[[str], bool]
+    close: Callable[[], None]
 
 
 class Refused(Exception):
@@ -189,6 +193,7 @@ class App:
         except OSError as error:
             raise Refused(507, f"It could not be submitted: {error.strerror or error}.") from None
         self.submitted_at = self.clock()
+        self.door.close()
         return _json(200, {"submitted": True})
 
 

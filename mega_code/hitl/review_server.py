@@ -28,7 +28,7 @@ from mega_code.files import read_json, write_atomic, write_json
 from mega_code.hitl import page
 from mega_code.hitl.feedback import Feedback
 from mega_code.hitl.review_data import FEEDBACK, load
-from mega_code.hitl.review_http import BODY_BYTES, IDLE_S, App, Ask, Door, among, digest
+from mega_code.hitl.review_http import BODY_BYTES, IDLE_S, LINGER_S, App, Ask, Door, among, digest
 from mega_code.paths import MEGA_DIR
 from mega_code.pidlock import Holder, PidLock
 
@@ -36,6 +36,7 @@ START_S = 20.0
 STOP_S = 5.0
 FINISH_S = 3.0
 READ_S = 10.0
+TICK_S = 0.25
 WAIT_STEP_S = 0.2
 SESSIONS = 16
 LOOPBACK = "127.0.0.1"
@@ -55,7 +56,7 @@ def review(iteration_dir: Path, *, blind: bool = False, static: Optional[Path] =
             write_atomic(static, page.static(shown, Feedback(folder / FEEDBACK)).encode("utf-8", "replace"))
         return {"static": str(static)}
     with _writing(folder), _alone(folder):
-        pid = _pid(folder)
+        pid = _running(folder)
         if pid is None:
             Feedback(folder / FEEDBACK).begin(blind)
             pid = _spawn(folder)
@@ -126,6 +127,17 @@ def _pid(folder: Path) -> Optional[int]:
     return None
 
 
+def _running(folder: Path) -> Optional[int]:
+    """The process that serves this iteration; one that is about to end is waited for. Raises MegaCodeError."""
+    pid, about = _pid(folder), read_json(_about(folder))
+    if pid is None or (isinstance(about, dict) and about.get("pid") == pid):
+        return pid
+    with contextlib.suppress(FileNotFoundError), Holder(_lock(folder)) as holder:
+        if not holder.gone(LINGER_S + FINISH_S + STOP_S):
+            raise MegaCodeError("invalid_path", f"The process that serves {str(folder)!r} (pid {pid}) does not end.")
+    return None
+
+
 def _end(pid: int, holder: Holder) -> None:
     for number in (signal.SIGTERM, signal.SIGKILL):
         with contextlib.suppress(ProcessLookupError):
@@ -178,12 +190,32 @@ class _Served:
         self.path = self.before.get("path") or f"/{secrets.token_urlsafe(16)}/"
         self.sessions: list[str] = list(self.before.get("sessions") or [])
         self.used: set[str] = set()
+        self.invited: Optional[str] = None
 
     def started(self, origin: str) -> Door:
         started_at = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())
         about = {"pid": os.getpid(), "url": origin + self.path, "started_at": started_at, "token_hash": None}
         write_json(_about(self.folder), {**about, "path": self.path, "sessions": self.sessions})
-        return Door(origin, self.path, self.exchange, self.knows)
+        return Door(origin, self.path, self.exchange, self.knows, self.forget)
+
+    def forget(self) -> None:
+        """Whoever asks from now on gets a server of their own."""
+        with contextlib.suppress(OSError), _alone(self.folder):
+            _about(self.folder).unlink(missing_ok=True)
+
+    def rest(self) -> bool:
+        """End for want of visitors, unless somebody was sent here that did not come yet; each counts as a visit, once.
+
+        Whoever asks from now on gets the next server, which takes over from here.
+        """
+        with contextlib.suppress(OSError), _alone(self.folder):
+            about = read_json(_about(self.folder)) or {}
+            invited = about.get("token_hash")
+            if invited and invited != self.invited:
+                self.invited = invited
+                return False
+            write_json(_about(self.folder), {**about, "pid": None})
+        return True
 
     def knows(self, session: str) -> bool:
         with self.lock:
@@ -311,11 +343,12 @@ def _serve(folder: Path, ready_fd: Optional[int], idle_s: float) -> int:
     if ready_fd is not None:
         os.write(ready_fd, b"\n")
         os.close(ready_fd)
-    while not ended.is_set() and not app.over(idle_s):
-        ended.wait(0.25)
+    while not ended.wait(TICK_S):
+        if app.over(idle_s):
+            if app.submitted_at is not None or served.rest():
+                break
+            app.asked_at = time.monotonic()
     server.finish()
-    if app.submitted_at is not None:
-        _about(folder).unlink(missing_ok=True)
     lock.release()
     return 0
 

@@ -174,11 +174,31 @@ def test_submitting_ends_the_server_and_whoever_waits_for_it(folder: Path) -> No
     assert wait_review(folder, 0)
 
 
-def test_an_idle_server_ends(folder: Path, room: Room) -> None:
+def test_a_review_that_is_opened_while_the_last_server_ends_gets_one_that_stays(folder: Path) -> None:
+    first = review(folder)
+    page = Page(first["url"])
+    assert page.ask("POST", "submit", {})[0] == 200
+    assert not (folder / "review.json").exists(), "it lingers for its own page alone"
+    assert page.ask("GET", "")[0] == 200
+    second = review(folder)
+    assert second["pid"] != first["pid"] and gone(first["pid"])
+    page = Page(second["url"])
+    assert page.status == 200 and page.save("an afterthought") == 200
+    assert feedback(folder)["state"] == "submitted" and wait_review(folder, 0)
+
+
+def test_an_idle_server_ends_but_not_before_who_was_sent_there_had_as_long_to_come(folder: Path, room: Room) -> None:
     command = [sys.executable, "-m", "mega_code.hitl.review_server", str(folder), "--idle-s", "0.5"]
-    done = subprocess.run(command, cwd=REPOSITORY, env=room.env, timeout=SECONDS, capture_output=True, check=False)
-    assert (done.returncode, done.stderr) == (0, b"")
+    with subprocess.Popen(command, cwd=REPOSITORY, env=room.env, stderr=subprocess.PIPE) as process:
+        deadline = time.monotonic() + SECONDS
+        while not (folder / "review.json").exists():
+            assert time.monotonic() < deadline
+        assert review(folder)["pid"] == process.pid
+        began = time.monotonic()
+        assert process.communicate(timeout=SECONDS) == (None, b"")
+        assert process.returncode == 0 and time.monotonic() - began >= 0.5
     assert not (folder / "review.pid").exists()
+    assert json.loads((folder / "review.json").read_text())["pid"] is None
 
 
 @pytest.mark.parametrize(

@@ -24,11 +24,13 @@ class Served:
     """A review served to nobody but the test; its door knows the token `t` once."""
 
     def __init__(self, folder: Path, blind: bool = False) -> None:
-        self.folder, self.seconds = folder, 1000.0
+        self.folder, self.seconds, self.closed = folder, 1000.0, False
         self.tokens, self.sessions = {digest("t")}, list[str]()
         kept = Feedback(folder / "feedback.json", now=lambda: 1776838315.0)
         kept.begin(blind)
-        self.app = App(load(folder), kept, Door(ORIGIN, PATH, self._exchange, self._knows), lambda: self.seconds)
+        self.app = App(
+            load(folder), kept, Door(ORIGIN, PATH, self._exchange, self._knows, self._close), lambda: self.seconds
+        )
         self.cookie = ""
 
     def _exchange(self, token: str, session: str) -> bool:
@@ -37,6 +39,9 @@ class Served:
         self.tokens.remove(token)
         self.sessions.append(session)
         return True
+
+    def _close(self) -> None:
+        self.closed = True
 
     def _knows(self, session: str) -> bool:
         return session in self.sessions
@@ -250,7 +255,7 @@ def test_it_is_over_after_an_idle_hour_or_once_it_was_submitted_and_shown(served
     assert served.ask("GET", "state").status == 200
     assert not served.app.over()
     assert served.ask("POST", "submit", {}).status == 200
-    assert not served.app.over()
+    assert not served.app.over() and served.closed
     assert served.save("too late").status == 410
     served.seconds += LINGER_S
     assert served.app.over()
