@@ -287,6 +287,7 @@
   // What other tabs did in the meantime, when this one is looked at again.
   async function refresh() {
     if (!data.served || data.ended) return;
+    const known = new Map(boxes.map((box) => [box, box.version]));
     try {
       const response = await fetch("state");
       if (!response.ok) return;
@@ -294,7 +295,9 @@
       if (now.submitted !== data.submitted) return location.reload();
       for (const box of boxes) {
         const entry = box.case === null ? now.overall : now.cases[box.number];
-        if (!box.dirty() && !box.busy && !box.conflict && entry.version !== box.version) box.take(entry);
+        // News is older than what was saved while it was on its way.
+        const idle = !box.dirty() && !box.busy && !box.conflict && box.version === known.get(box);
+        if (idle && entry.version !== box.version) box.take(entry);
       }
       if (problem) saveAll();
       report();

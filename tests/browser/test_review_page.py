@@ -262,9 +262,29 @@ def test_two_tabs_do_not_silently_overwrite_each_other(context: BrowserContext, 
     assert (kept(folder) or {})["text"] == "of the other tab"
     one.click("text=Keep what is here")
     says(folder, "of the one tab")
+    one.wait_for_selector("#status[data-kind=ok]")
     other.bring_to_front()
     other.evaluate("window.dispatchEvent(new Event('focus'))")
     until(lambda: other.input_value("#text-1") == "of the one tab", "the other tab does not know")
+
+
+def test_news_that_is_older_than_what_was_saved_since_changes_nothing(context: BrowserContext, folder: Path) -> None:
+    page = opened(context, folder)
+    page.keyboard.press("j")
+    held: list[Any] = []
+    page.route("**/state", lambda route: held.append((route, route.fetch())))
+    page.evaluate("window.dispatchEvent(new Event('focus'))")
+    deadline = time.monotonic() + SECONDS
+    while not held and time.monotonic() < deadline:
+        page.wait_for_timeout(20)
+    page.fill("#text-1", "newer")
+    says(folder, "newer")
+    page.wait_for_selector("#status[data-kind=ok]")
+    for route, response in held:
+        with page.expect_response("**/state"):
+            route.fulfill(response=response)
+    page.wait_for_timeout(100)
+    assert held and page.input_value("#text-1") == "newer"
 
 
 def test_two_reviews_at_once_do_not_meet(context: BrowserContext, folder: Path) -> None:
