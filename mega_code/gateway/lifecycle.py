@@ -16,8 +16,8 @@ from typing import NamedTuple, Optional
 from urllib.parse import urlsplit
 
 from mega_code.errors import NETWORK
-from mega_code.gateway.pidlock import Holder
 from mega_code.paths import MEGA_DIR, DataDir
+from mega_code.pidlock import Holder
 from mega_code.settings import API_BASE, running_gateway
 
 START_S = 20.0

@@ -23,11 +23,11 @@ from mega_code.gateway.evaluation import Evaluation, asked_model
 from mega_code.gateway.folders import Folders
 from mega_code.gateway.http import HttpServer
 from mega_code.gateway.jobs import Jobs
-from mega_code.gateway.pidlock import PidLock
 from mega_code.gateway.reports import Reports
 from mega_code.gateway.uploads import Uploads
 from mega_code.gateway.worker import Evaluator, Worker
 from mega_code.paths import DataDir
+from mega_code.pidlock import PidLock
 
 HOST = "127.0.0.1"
 HTTP_GRACE_S = 3.0

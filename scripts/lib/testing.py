@@ -1,7 +1,7 @@
 """What scripts/test.sh asks Python: `requirements full|base`, one a line, or `counts JUNIT.xml...`, the closing line.
 
-Standard library only. `base` leaves out what only lints, types or measures. A file that is not there counts as one
-failure: that run broke down.
+Standard library only. `base` leaves out what only lints, types, measures or shows pages. A file that is not there
+counts as one failure: that run broke down.
 """
 
 from __future__ import annotations
@@ -14,6 +14,7 @@ from xml.etree import ElementTree
 TOOLS = (
     "coverage",
     "mypy",
+    "playwright",
     "pytest-shell",
     "ruff",
     "schemathesis",

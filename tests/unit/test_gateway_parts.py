@@ -28,9 +28,9 @@ from mega_code.gateway.database import MIGRATIONS, Database
 from mega_code.gateway.intake import examine
 from mega_code.gateway.jobs import Job, Jobs, LeaseLost
 from mega_code.gateway.longpoll import Changes, LongPoll, wait_seconds
-from mega_code.gateway.pidlock import Holder, PidLock
 from mega_code.gateway.result import Artifact, PublishedFile, Result, without_artifact
 from mega_code.paths import MEGA_DIR
+from mega_code.pidlock import Holder, PidLock
 
 SKILL = "---\nname: demo\ndescription: Shows things.\n---\n"
 ARTIFACT = Artifact("artifact-1", [PublishedFile("a/b", "0" * 64, 1, "0755"), PublishedFile("c", "1" * 64, 0, "0644")])

@@ -1,6 +1,6 @@
-"""The lock that the serving process holds for its whole life; its file holds the process id.
+"""The lock that a serving process holds for its whole life; its file holds the process id.
 
-The kernel lets go of it however the process ends, so a stale file never looks like a running gateway.
+The kernel lets go of it however the process ends, so a stale file never looks like a running server.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ class PidLock:
     def acquire(self, patience_s: float = 1.0) -> bool:
         """Take the lock and write the process id. False where another process keeps it.
 
-        Whoever asks whether a gateway runs holds the lock for an instant, hence the patience.
+        Whoever asks whether a server runs holds the lock for an instant, hence the patience.
         """
         deadline = time.monotonic() + patience_s
         while True:
