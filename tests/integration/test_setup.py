@@ -111,6 +111,9 @@ def test_configure_shows_what_is_in_force_and_changes_nothing(client: Client, fa
         f"MEGA_CODE_SERVER_URL={fake.url}",
         "MEGA_CODE_CLIENT_MODE=remote",
         f"MEGA_CODE_API_KEY={KEY[:4]}…{KEY[-2:]}",
+        "MEGA_CODE_MODEL=static",
+        "MEGA_CODE_MODEL_URL=",
+        "MEGA_CODE_MODEL_KEY=",
     ]
     assert not (client.data / ".env").exists()
 
