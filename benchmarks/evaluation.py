@@ -1,7 +1,8 @@
 """Two arms of 64 cases, three runs each, against a model that takes 200 ms: how close to ideal. Prints one Markdown row.
 
-Ideal is as many rounds of that latency as there are calls for each of 16 at a time. All the rest counts: HTTP, the
-budget, every answer flushed to disk, grading, and the job's own state asked for between calls, as in the gateway.
+Ideal are the same requests from a bare pool of 16 threads, in the same run; what arithmetic says stands beside it, which
+a busy machine cannot reach. All the rest counts: the budget, every answer flushed to disk, grading, and the job's own
+state asked for between calls, as in the gateway.
 
 Usage: python benchmarks/evaluation.py
 """
@@ -17,6 +18,7 @@ import threading
 import time
 import uuid
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
@@ -26,6 +28,7 @@ LATENCY_S = 0.2
 CONCURRENCY = 16
 CASES = 64
 REPEATS = 3
+CALLS = 2 * CASES * REPEATS
 ROUNDS = 3
 BAR = 1.2
 
@@ -54,6 +57,19 @@ class Server(ThreadingHTTPServer):
 
     daemon_threads = True
     request_queue_size = 128
+
+
+def bare(url: str) -> float:
+    """Seconds that the requests take by themselves."""
+    import requests
+    from requests.adapters import HTTPAdapter
+
+    with requests.Session() as session, ThreadPoolExecutor(CONCURRENCY) as pool:
+        session.trust_env = False
+        session.mount("http://", HTTPAdapter(pool_maxsize=CONCURRENCY))
+        started = time.perf_counter()
+        list(pool.map(lambda _: session.post(f"{url}/chat/completions", data=b"{}").content, range(CALLS)))
+        return time.perf_counter() - started
 
 
 def claimed(root: Path) -> Callable[[], None]:
@@ -99,17 +115,22 @@ def main() -> int:
     """Exit 1 if the bar is missed."""
     server = Server(("127.0.0.1", 0), Handler)
     threading.Thread(target=server.serve_forever, daemon=True).start()
-    taken = []
+    url = f"http://127.0.0.1:{server.server_address[1]}/v1"
+    ideal, taken = [], []
     for _ in range(ROUNDS):
+        ideal.append(bare(url))
         with tempfile.TemporaryDirectory(prefix="mega code ") as root:
-            taken.append(measure(f"http://127.0.0.1:{server.server_address[1]}/v1", Path(root)))
+            taken.append(measure(url, Path(root)))
     server.shutdown()
-    calls = 2 * CASES * REPEATS
-    ideal, median = LATENCY_S * math.ceil(calls / CONCURRENCY), statistics.median(taken)
-    print("| what | ideal | median | ratio | bar |\n|---|---|---|---|---|")
-    print(f"| {calls} calls of {LATENCY_S} s, {CONCURRENCY} at a time | {ideal:.2f} s | {median:.2f} s", end="")
-    print(f" | {median / ideal:.2f} | ≤ {BAR:.2f} |")
-    return 0 if median <= BAR * ideal else 1
+    ratio = statistics.median(ours / theirs for ours, theirs in zip(taken, ideal))
+    cells = (
+        f"{CALLS} calls of {LATENCY_S} s, {CONCURRENCY} at a time",
+        f"{LATENCY_S * math.ceil(CALLS / CONCURRENCY):.2f} s",
+    )
+    figures = (f"{statistics.median(ideal):.2f} s", f"{statistics.median(taken):.2f} s", f"{ratio:.2f}", f"≤ {BAR:.2f}")
+    print("| what | by arithmetic | bare threads | median | ratio | bar |\n|---|---|---|---|---|---|")
+    print(f"| {' | '.join((*cells, *figures))} |")
+    return 0 if ratio <= BAR else 1
 
 
 if __name__ == "__main__":
