@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import itertools
 import json
 from pathlib import Path
 from typing import Any, Optional
@@ -88,13 +89,16 @@ def test_a_proposal_that_was_cut_is_no_candidate_and_proposals_that_give_none_en
 
 
 def test_a_budget_that_ends_in_the_search_leaves_what_the_decision_needs(tmp_path: Path) -> None:
+    numbers = itertools.count()
+
     def answer(role: str, system: str, prompt: str) -> Answer:
-        return Reply(str(knowing()(role, system, prompt)), usage={"prompt_tokens": 400, "completion_tokens": 100})
+        text = str(knowing(f"{BETTER}{next(numbers)}\n")(role, system, prompt))
+        return Reply(text, usage={"prompt_tokens": 400, "completion_tokens": 100})
 
     with ModelServer(answer) as server:
-        outcome = enhance(server, tmp_path, MEGA_CODE_MAX_TOKENS="75000", MEGA_CODE_MAX_OUTPUT_TOKENS="200")
+        outcome = enhance(server, tmp_path, MEGA_CODE_MAX_TOKENS="50000", MEGA_CODE_MAX_OUTPUT_TOKENS="200")
     used = outcome.usage_snapshot
-    assert used["input_tokens"] + used["output_tokens"] <= 75_000
+    assert used["input_tokens"] + used["output_tokens"] <= 50_000
     assert (outcome.status, outcome.artifact_kind) == ("succeeded", "enhanced"), outcome.reason
     assert len(outcome.lineage) < 10
 
@@ -127,11 +131,11 @@ def worst(role: str, system: str, prompt: str) -> Answer:
         return json.dumps({"evals": made})
     if role == "propose":
         worst.number += 1  # type: ignore[attr-defined]
-        text = "x" * (200 - worst.number)  # type: ignore[attr-defined]
+        text = "x" * int(360 * 0.7**worst.number)  # type: ignore[attr-defined]
         return f"~~~~\n# Demo\n\n{text}\n~~~~"
     if "The skills:" in prompt:
         return "none"
-    return Reply("word", usage={"prompt_tokens": len((system + prompt).encode()), "completion_tokens": 10})
+    return Reply("word", usage={"prompt_tokens": len((system + prompt).encode()), "completion_tokens": 1})
 
 
 @pytest.mark.parametrize(
