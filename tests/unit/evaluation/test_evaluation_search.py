@@ -123,7 +123,7 @@ def test_a_budget_has_room_only_for_what_calls_like_those_before_would_take() ->
 
 
 def worst(role: str, system: str, prompt: str) -> Answer:
-    """Every judge's answer is malformed, every candidate is kept, and every answer takes all that it may."""
+    """Every judge's answer is malformed, no two answers are alike, and candidates are kept for being shorter."""
     if role == "generate" and "should_trigger" in prompt:
         return json.dumps(triggers(20)) if "load this skill" in prompt else "none"
     if role == "generate":
@@ -135,7 +135,10 @@ def worst(role: str, system: str, prompt: str) -> Answer:
         return f"~~~~\n# Demo\n\n{text}\n~~~~"
     if "The skills:" in prompt:
         return "none"
-    return Reply("word", usage={"prompt_tokens": len((system + prompt).encode()), "completion_tokens": 1})
+    worst.answers = getattr(worst, "answers", 0) + 1  # type: ignore[attr-defined]
+    return Reply(
+        f"word {worst.answers}", usage={"prompt_tokens": len((system + prompt).encode()), "completion_tokens": 1}
+    )
 
 
 @pytest.mark.parametrize(
