@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import itertools
 import json
 from pathlib import Path
 from typing import Any, Optional
@@ -88,13 +89,16 @@ def test_a_proposal_that_was_cut_is_no_candidate_and_proposals_that_give_none_en
 
 
 def test_a_budget_that_ends_in_the_search_leaves_what_the_decision_needs(tmp_path: Path) -> None:
+    numbers = itertools.count()
+
     def answer(role: str, system: str, prompt: str) -> Answer:
-        return Reply(str(knowing()(role, system, prompt)), usage={"prompt_tokens": 400, "completion_tokens": 100})
+        text = str(knowing(f"{BETTER}{next(numbers)}\n")(role, system, prompt))
+        return Reply(text, usage={"prompt_tokens": 400, "completion_tokens": 100})
 
     with ModelServer(answer) as server:
-        outcome = enhance(server, tmp_path, MEGA_CODE_MAX_TOKENS="75000", MEGA_CODE_MAX_OUTPUT_TOKENS="200")
+        outcome = enhance(server, tmp_path, MEGA_CODE_MAX_TOKENS="50000", MEGA_CODE_MAX_OUTPUT_TOKENS="200")
     used = outcome.usage_snapshot
-    assert used["input_tokens"] + used["output_tokens"] <= 75_000
+    assert used["input_tokens"] + used["output_tokens"] <= 50_000
     assert (outcome.status, outcome.artifact_kind) == ("succeeded", "enhanced"), outcome.reason
     assert len(outcome.lineage) < 10
 
@@ -118,20 +122,25 @@ def test_a_budget_has_room_only_for_what_calls_like_those_before_would_take() ->
     assert not Budget(Limits(cost_usd=1.0), Spent(4, 400, 0.9)).has_room(1)
 
 
-def worst(role: str, system: str, prompt: str) -> Answer:
-    """Every judge's answer is malformed, every candidate is kept, and every answer takes all that it may."""
-    if role == "generate" and "should_trigger" in prompt:
-        return json.dumps(triggers(20)) if "load this skill" in prompt else "none"
-    if role == "generate":
-        made = [{"prompt": f"Question {prompt.count('Question')}-{n}", "expectations": ["Good"]} for n in range(8)]
-        return json.dumps({"evals": made})
-    if role == "propose":
-        worst.number += 1  # type: ignore[attr-defined]
-        text = "x" * (200 - worst.number)  # type: ignore[attr-defined]
-        return f"~~~~\n# Demo\n\n{text}\n~~~~"
-    if "The skills:" in prompt:
-        return "none"
-    return Reply("word", usage={"prompt_tokens": len((system + prompt).encode()), "completion_tokens": 10})
+def worst() -> Any:
+    """A model for which every judge's answer is malformed, no two answers are alike, and each proposal is shorter."""
+    numbers = itertools.count(1)
+    lengths = (int(360 * 0.7**number) for number in itertools.count(1))
+
+    def answer(role: str, system: str, prompt: str) -> Answer:
+        if role == "generate" and "should_trigger" in prompt:
+            return json.dumps(triggers(20))
+        if role == "generate":
+            made = [{"prompt": f"Question {next(numbers)}", "expectations": ["Good"]} for _ in range(8)]
+            return json.dumps({"evals": made})
+        if role == "propose":
+            return f"~~~~\n# Demo\n\n{'x' * next(lengths)}\n~~~~"
+        if "The skills:" in prompt:
+            return "none"
+        usage = {"prompt_tokens": len((system + prompt).encode()), "completion_tokens": 1}
+        return Reply(f"word {next(numbers)}", usage=usage)
+
+    return answer
 
 
 @pytest.mark.parametrize(
@@ -146,8 +155,7 @@ def worst(role: str, system: str, prompt: str) -> Answer:
 def test_no_job_makes_more_calls_or_takes_more_tokens_than_its_plan(
     tmp_path: Path, cases: Optional[int], queries: Optional[int], models: str, calls: int
 ) -> None:
-    worst.number = 0  # type: ignore[attr-defined]
-    with ModelServer(worst) as server:
+    with ModelServer(worst()) as server:
         skill = write_skill(
             tmp_path / "a skill",
             SKILL.replace("Answer politely.", "Answer politely. " + "Long. " * 60),
