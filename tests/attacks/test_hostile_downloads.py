@@ -96,7 +96,8 @@ def poll(batch: Batch, client: Client, fake: FakeGateway) -> str:
     """Wait for the job; gives the error's code. Nothing may be staged."""
     ended = batch.run("--poll-existing", fake.job_id)
     assert ended.status in (4, 5) and "job_id" in ended.envelope["error"], ended
-    assert {path.name for path in client.enhancements.iterdir()} == {f"{fake.job_id}.result.json"}
+    kept = {f"{fake.job_id}.{ending}" for ending in ("result.json", "report.html")}
+    assert {path.name for path in client.enhancements.iterdir()} == kept
     return ended.code
 
 
