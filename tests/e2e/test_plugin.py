@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 import shutil
 import subprocess
@@ -11,6 +12,7 @@ import pytest
 
 from support.claude_session import Claude
 from support.fake_gateway import FakeGateway
+from support.hitl import cases
 from support.room import REPOSITORY, Room
 
 ALWAYS_ON_TOKENS = 100
@@ -69,6 +71,9 @@ def test_it_installs_from_a_clone_costs_little_and_runs_the_whole_flow(
     assert session.asked_for == []
     assert str(REPOSITORY) not in "".join(session.commands)
 
-    reading = claude.enhance("--hitl")
-    assert reading.asked_for == []
-    assert reading.said != ""
+    claude.env.pop("MEGA_CODE_DATA_DIR")
+    claude.api.author = lambda path, sources: json.dumps(cases())
+    local = claude.enhance("--hitl", {"Use them": ["Use them"], "Run it": ["Stop"], "Go on": ["Stop"]})
+    assert local.asked_for == []
+    assert local.printed("CASES")[-1] == "6"
+    assert local.printed("POLICY") == ["full_access"]
