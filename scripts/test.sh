@@ -2,7 +2,7 @@
 # Usage: test.sh [--quick] [--all]
 #
 # Set up what the tests need, outside of this clone, and run every test: linters and types, then everything under
-# coverage, then unit tests on every other Python from 3.9 to 3.13 that is here, and integration tests on the oldest and
+# coverage but the attacks, which come without, then unit tests on every other Python from 3.9 to 3.13 that is here, and integration tests on the oldest and
 # the newest.
 # The last line counts: N passed, N failed, N skipped.
 #
@@ -137,9 +137,10 @@ else
   check mypy "$full" -m mypy --cache-dir "$envs/mypy"
   check shellcheck "$bin/shellcheck" -x "${shell[@]}"
   check shfmt "$bin/shfmt" -i 2 -d "${shell[@]}"
-  tests "$(version "$full")" "$full" -m coverage run -m pytest
+  tests "$(version "$full")" "$full" -m coverage run -m pytest --ignore tests/attacks
   "$full" -m coverage combine -q || : # the report then fails, and says why
   check coverage "$full" -m coverage report --fail-under=90
+  tests "$(version "$full"), attacks" "$full" -m pytest tests/attacks # they measure time and memory
   for minor in 9 10 11 12 13; do
     for other in "${PYENV_ROOT:-$HOME/.pyenv}/versions/3.$minor".*/bin/python "$(command -v "python3.$minor" || :)"; do
       [[ "$(version "$other")" == "3.$minor".* && "$(version "$full")" != "3.$minor".* ]] || continue

@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import argparse
-import importlib
 import os
 from collections.abc import Callable, Sequence
 from datetime import datetime, timezone
 from pathlib import Path
-from typing import Any, Optional
+from typing import Optional
 
 from mega_code import skills, workspace
 from mega_code.commandline import Parser, answer, named_file, seconds
@@ -150,20 +149,16 @@ def _aggregate(arguments: Arguments) -> Envelope:
 
 
 def _review(arguments: Arguments) -> Envelope:
+    from mega_code.hitl.review_server import review
+
     static: Optional[Path] = Path(os.path.abspath(arguments.static)) if arguments.static else None
-    return {"review": _page().review(_iteration(arguments).folder, blind=arguments.blind, static=static)}
+    return {"review": review(_iteration(arguments).folder, blind=arguments.blind, static=static)}
 
 
 def _stop_review(arguments: Arguments) -> Envelope:
-    return {"stopped": _page().stop_review(_iteration(arguments).folder)}
+    from mega_code.hitl.review_server import stop_review
 
-
-def _page() -> Any:
-    """The module of the review page."""
-    try:
-        return importlib.import_module("mega_code.hitl.review_server")
-    except ModuleNotFoundError:
-        raise MegaCodeError("invalid_arguments", "This version has no review page.") from None
+    return {"stopped": stop_review(_iteration(arguments).folder)}
 
 
 def _accept(arguments: Arguments) -> Envelope:
