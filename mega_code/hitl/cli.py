@@ -14,7 +14,7 @@ from mega_code.commandline import Parser, answer, named_file, seconds
 from mega_code.envelope import Envelope
 from mega_code.errors import MegaCodeError
 from mega_code.paths import DataDir, check_skill_name, data_dir, project_dir
-from mega_code.settings import read_env_file
+from mega_code.settings import with_env_file
 from mega_code.workspace import Iteration
 
 Arguments = argparse.Namespace
@@ -131,7 +131,7 @@ def _run(arguments: Arguments) -> Envelope:
     from mega_code.hitl.runs import Wanted, run
 
     data = _data()
-    env = {**read_env_file(data.env_file), **os.environ}
+    env = with_env_file(os.environ)
     wanted = Wanted(arguments.model, arguments.repeats, arguments.max_wait, arguments.plan)
     return run(_iteration(arguments), data, wanted, env)
 
