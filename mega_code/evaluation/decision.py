@@ -165,7 +165,7 @@ def _counted(cases: int, noun: str) -> str:
 
 def _reason(decision: Decision, cheap: bool, noun: str) -> str:
     """Two to five sentences with the figures."""
-    low, high = (limit * 100 + 0.0 for limit in decision.ci95)
+    low, high = (round(limit * 100, 1) + 0.0 if math.isfinite(limit) else limit for limit in decision.ci95)
     limits = f" (95 % interval {low:.1f} to {high:.1f})" if math.isfinite(low) else ""
     sentences = [
         f"{decision.kind.capitalize()}: on {_counted(decision.cases, noun)} the pass rate {_moved(decision.lift)}{limits}; {_sure(decision)}.",

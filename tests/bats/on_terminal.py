@@ -8,6 +8,7 @@ from __future__ import annotations
 import os
 import pty
 import select
+import signal
 import sys
 import time
 
@@ -17,6 +18,7 @@ SECONDS = 60.0
 def main(answers: list[str], command: list[str]) -> int:
     pid, terminal = pty.fork()
     if pid == 0:
+        signal.signal(signal.SIGINT, signal.SIG_DFL)  # ignored where a shell runs all this in the background
         os.execvp(command[0], command)
     shown, seen = b"", 0
     deadline = time.monotonic() + SECONDS

@@ -11,12 +11,17 @@ import pytest
 from mega_code.errors import CODES
 from support.client import Client
 from support.fake_gateway import Answer, FakeGateway, error
+from support.room import REPOSITORY
 
 JOB = "11111111-1111-4111-8111-111111111111"
 SUBMIT = ("--skill-name", "demo-skill")
 RUN_ELSEWHERE = {
     "mode_not_remote": "tests/integration/test_setup.py",
     "ambiguous_skill": "tests/integration/test_skill_helper.py",
+    **dict.fromkeys(("out_of_order", "audit_refused"), "tests/unit/test_hitl_iterations.py"),
+    **dict.fromkeys(("invalid_cases", "invalid_gradings", "budget_spent"), "tests/unit/test_hitl_iterations.py"),
+    **dict.fromkeys(("invalid_draft", "skill_changed"), "tests/unit/test_hitl_acceptance.py"),
+    **dict.fromkeys(("missing_iteration", "model_failure"), "tests/integration/test_hitl_commands.py"),
 }
 
 
@@ -176,3 +181,4 @@ def test_a_code_ends_in_its_status_and_its_envelope(client: Client, fake: FakeGa
 
 def test_the_table_above_leaves_no_code_out() -> None:
     assert set(CODES) - {case.code for case in CASES} == set(RUN_ELSEWHERE)
+    assert all((REPOSITORY / path).is_file() for path in RUN_ELSEWHERE.values())

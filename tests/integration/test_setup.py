@@ -5,8 +5,10 @@ from __future__ import annotations
 import os
 import pty
 import re
+import select
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import pytest
@@ -144,6 +146,8 @@ def test_configure_asks_in_a_terminal_and_does_not_echo_the_key(client: Client) 
     os.write(terminal, b"https://x.example\n")
     shown += read_until(terminal, b"API key (not shown; empty: keep): ")
     os.write(terminal, b"mk-0123456789abcdef\n")
+    shown += read_until(terminal, b"Model: static, claude, codex or openai:NAME (empty: keep): ")
+    os.write(terminal, b"\n")
     shown += read_until(terminal, b".env")
     assert os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]) == 0
     assert b"0123456789abcdef" not in shown
@@ -151,8 +155,10 @@ def test_configure_asks_in_a_terminal_and_does_not_echo_the_key(client: Client) 
 
 
 def read_until(terminal: int, prompt: bytes) -> bytes:
-    shown = b""
+    shown, deadline = b"", time.monotonic() + 20
     while prompt not in shown:
+        readable, _, _ = select.select([terminal], [], [], max(0.0, deadline - time.monotonic()))
+        assert readable, shown
         shown += os.read(terminal, 1024)
     return shown
 
