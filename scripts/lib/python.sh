@@ -98,12 +98,11 @@ run_logged() { # <log> <module> [args...]; stdout to the log, stderr to the log 
     supervise "$@" >>"$log" 2>&3 || status=$?
   fi
   exec 3>&-
-  wait "$tee" || :
+  while kill -0 "$tee" 2>/dev/null; do sleep 0.02; done
   return "$status"
 }
 
-# Ignored around the start, since Bash waits for ever for what dies while it begins to wait; the module then listens by
-# itself.
+# Ignored around the start, so that the module is never ended before it listens by itself.
 supervise() { # <module> [args...]; its status, with INT and TERM passed on to it
   trap '' INT TERM
   (start_python "$@") </dev/null 3>&- &
@@ -130,18 +129,18 @@ pass_on() { # <signal>
   [ -z "$running" ] || kill -s "$1" "$running" 2>/dev/null || :
 }
 
-# A signal is said again until it is heard, since what is only starting does not listen yet; and what has heard it is not
-# waited for before it is gone, for the reason above.
+# Bash can wait for ever for what dies just as it begins to wait, so nothing is waited for before it is gone. A signal is
+# said again until it is heard, since what is only starting does not listen yet.
 await_job() { # waits for the own end of what runs; its status
-  local code status=0
+  local rounds=0 pause=0.05 status=0
   catch_signals
-  [ -n "$signal" ] || wait "$running" 2>/dev/null || status=$?
-  if [ -n "$signal" ]; then
-    while kill -s "$signal" "$running" 2>/dev/null; do sleep 0.2; done
-    code=0
-    wait "$running" 2>/dev/null || code=$?
-    [ "$code" -eq 127 ] || status="$code"
-  fi
+  while kill -0 "$running" 2>/dev/null; do
+    [ -z "$signal" ] || kill -s "$signal" "$running" 2>/dev/null || :
+    [[ -z "$signal" && "$rounds" -lt 40 ]] || pause=0.2
+    rounds=$((rounds + 1))
+    sleep "$pause" || :
+  done
+  wait "$running" 2>/dev/null || status=$?
   running=''
   return "$status"
 }
