@@ -175,7 +175,8 @@ def test_a_gateway_that_is_killed_in_the_middle_of_a_job_pays_for_one_call_more_
             serving.start()
         result, paid = ends(serving, job_id), model.count() - before
         assert undisturbed <= paid <= undisturbed + KILLS_A_JOB
-        assert result["usage_snapshot"]["calls"] == paid
+        # A call is noted before it is sent, so that a kill between the two counts one that was never made.
+        assert paid <= result["usage_snapshot"]["calls"] <= undisturbed + KILLS_A_JOB
         assert (result["status"], result["roi"]) == ("succeeded", whole["roi"])
     tally("gateway kills in a job with a model", JOBS * KILLS_A_JOB)
 
