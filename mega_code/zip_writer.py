@@ -81,6 +81,7 @@ class ZipWriter:
             self._write([_END_64.pack(b"PK\6\6", 44, 45, 45, 0, 0, count, count, length, start, *locator)])
             count = MANY
         self._write([_END.pack(b"PK\5\6", 0, 0, count, count, length, start, 0)])
+        self.out.flush()
 
     def _write(self, pieces: list[bytes]) -> None:
         self.size += self.out.write(b"".join(pieces))

@@ -6,7 +6,7 @@ import os
 import time
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Optional
+from typing import IO, TYPE_CHECKING, Any, Optional
 
 from mega_code.client.remote_enhance import records
 from mega_code.console import say, warn
@@ -50,7 +50,8 @@ class Run:
         bundle, archive = self._pack(skill, allow_secret)
         say(f"uploading {skill.name} to {gateway.server_url}")
         try:
-            answer = gateway.upload(archive, skill.name)
+            with archive:
+                answer = gateway.upload(archive, skill.name)
         except MegaCodeError as error:
             if error.code != "duplicate_content_hash":
                 raise
@@ -61,16 +62,14 @@ class Run:
         submitted = {"job_id": self.job_id, "content_hash": bundle.content_hash, "skill_name": skill.name}
         return {"submitted": submitted}
 
-    def _pack(self, skill: Skill, allow_secret: Sequence[str]) -> tuple[Bundle, bytes]:
+    def _pack(self, skill: Skill, allow_secret: Sequence[str]) -> tuple[Bundle, IO[bytes]]:
         import tempfile
 
         from mega_code import bundle as bundles
 
         try:
-            with tempfile.TemporaryFile() as stream:
-                bundle = bundles.pack(skill.folder, stream, allow_secret=allow_secret)
-                stream.seek(0)
-                archive = stream.read()
+            archive = tempfile.TemporaryFile()  # noqa: SIM115 - the caller closes it
+            bundle = bundles.pack(skill.folder, archive, allow_secret=allow_secret)
         except OSError as error:
             raise MegaCodeError("invalid_path", f"The bundle could not be written: {error.strerror}.") from None
         left_out = f", {bundle.left_out} left out" if bundle.left_out else ""
