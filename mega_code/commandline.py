@@ -20,11 +20,30 @@ LAUNCHER = "MEGA_CODE_LAUNCHER"  # set by scripts/lib
 PACKAGES = ("requests", "urllib3", "yaml")
 
 
+class _Help(argparse.HelpFormatter):
+    """As wide as the terminal, which argparse itself would import a library of archives to find out."""
+
+    def __init__(self, prog: str) -> None:
+        super().__init__(prog, width=_columns() - 2)
+
+
+def _columns() -> int:
+    """COLUMNS, else the width of the terminal on stdout, else 80."""
+    try:
+        named = int(os.environ.get("COLUMNS", ""))
+    except ValueError:
+        named = 0
+    try:
+        return named if named > 0 else os.get_terminal_size().columns or 80
+    except OSError:
+        return 80
+
+
 class Parser(argparse.ArgumentParser):
     """Raises MegaCodeError `invalid_arguments` instead of leaving the process."""
 
     def __init__(self, **options: object) -> None:
-        super().__init__(allow_abbrev=False, **options)  # type: ignore[arg-type]
+        super().__init__(allow_abbrev=False, formatter_class=_Help, **options)  # type: ignore[arg-type]
 
     def error(self, message: str) -> NoReturn:
         raise MegaCodeError("invalid_arguments", f"{message[:1].upper()}{message[1:]}; --help shows the usage.")
