@@ -109,7 +109,8 @@ class Run:
         while True:
             gateway = Gateway.of(self.settings)
             try:
-                job = wait_for(gateway, job_id, timeout_s and max(LEAST_S, until - time.monotonic()))
+                left = timeout_s and max(LEAST_S, until - time.monotonic())
+                job = wait_for(gateway, job_id, left, records.age_s(self.data, job_id))
                 return self._finish(job_id, gateway, job["status"])
             except NotTerminal:
                 return {"timeout": {"job_id": job_id, "elapsed_s": self.elapsed_s()}}
