@@ -22,13 +22,10 @@ FIRST = (
     "mode_not_remote",
     "auth_failure",
     "network_failure",
-    "missing_skill_md",
     "secret_detected",
     "forbidden_path",
-    "symlink_rejected",
     "budget_spent",
     "model_failure",
-    "out_of_order",
 )
 
 

@@ -4,13 +4,19 @@ from __future__ import annotations
 
 import ast
 import re
+import shutil
+import sys
+from datetime import datetime, timezone
 from fnmatch import fnmatch
 from pathlib import Path
 from xml.etree import ElementTree
 
 import pytest
 
+from mega_code.client.report import roi_lines
 from mega_code.errors import CODES
+from mega_code.evaluation.preview import preview
+from mega_code.evaluation.static import enhance
 from mega_code.skill import parse_frontmatter
 from scripts.lib import tables
 from support.documents import anchors, code, documents, links, name, prose, rows, section
@@ -19,6 +25,7 @@ from support.room import REPOSITORY
 
 README, CONTRIBUTING = REPOSITORY / "README.md", REPOSITORY / "CONTRIBUTING.md"
 REFERENCES = REPOSITORY / "references"
+EXAMPLE = REPOSITORY / "examples" / "commit-message"
 FIRST_COMMAND = 'scripts/enhance.sh examples/commit-message --yes --project-dir "$(mktemp -d)"'
 TEST_COMMAND = "scripts/test.sh --all"
 WORDS_IN_FIVE_MINUTES = 1100
@@ -111,6 +118,35 @@ def test_the_readme_has_the_first_command_and_the_test_command_word_for_word() -
     blocks = re.findall(r"```bash\n(.*?)\n```", README.read_text("utf-8"), re.DOTALL)
     assert blocks[:2] == [FIRST_COMMAND, TEST_COMMAND]
     assert f"exec {TEST_COMMAND} " in (REPOSITORY / ".ci" / "run").read_text("utf-8")
+
+
+class Quiet:
+    """Nobody who would be told how far it is."""
+
+    def phase(self, name: str) -> None: ...
+
+    def worked(self) -> None: ...
+
+    def iteration(self, current: int, total: int) -> None: ...
+
+
+def test_the_figures_of_the_transcript_are_those_of_the_example(tmp_path: Path) -> None:
+    folder = Path(shutil.copytree(EXAMPLE, tmp_path / EXAMPLE.name))
+    files = sum(path.is_file() for path in folder.rglob("*"))
+    outcome = enhance(folder, EXAMPLE.name, Quiet(), datetime(2026, 4, 22, tzinfo=timezone.utc))
+    text = README.read_text("utf-8")
+    assert f"\npacked {EXAMPLE.name}: {files} files," in text and f"\n{files} files downloaded and verified\n" in text
+    assert re.findall(r"^ROI: .+$", text, re.MULTILINE) == roi_lines(outcome.roi)
+
+
+@pytest.mark.skipif(sys.version_info < (3, 10), reason="the search needs Python 3.10")
+def test_the_cost_that_the_readme_shows_is_what_the_preview_says(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "claude").touch(0o755)
+    monkeypatch.setenv("PATH", str(tmp_path))
+    said = preview(EXAMPLE, {"MEGA_CODE_MODEL": "claude"})
+    assert "\n```\n" + "\n".join(said[1:]) + "\n```\n" in README.read_text("utf-8")
 
 
 def test_the_readme_can_be_read_in_five_minutes() -> None:
