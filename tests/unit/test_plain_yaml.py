@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import random
-from typing import Optional
+from typing import Any
 
 import pytest
 import yaml
@@ -42,7 +42,7 @@ PIECES = [
 ]  # fmt: skip
 
 
-def by_library(source: str) -> Optional[object]:
+def by_library(source: str) -> Any:
     try:
         return yaml.load(source, Loader=getattr(yaml, "CSafeLoader", yaml.SafeLoader))
     except yaml.YAMLError:
