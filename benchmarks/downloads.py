@@ -20,7 +20,7 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
-from benchmarks.measure import PREFIX, counted, faster, interleaved, report, timed  # noqa: E402
+from benchmarks.measure import PREFIX, counted, faster, interleaved, report, timed
 
 FILES = 200
 LATENCY_S = 0.05

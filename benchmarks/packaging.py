@@ -24,7 +24,7 @@ from random import Random
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
-from benchmarks.measure import PREFIX, REPOSITORY, Row, counted, faster, interleaved, report, timed  # noqa: E402
+from benchmarks.measure import PREFIX, REPOSITORY, Row, counted, faster, interleaved, report, timed
 
 MIB = 1024 * 1024
 ROUNDS = 7

@@ -18,9 +18,9 @@ from typing import Any
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
-from benchmarks.measure import compared, counted, report  # noqa: E402
-from mega_code.client.remote_enhance.api import Poll  # noqa: E402
-from mega_code.client.remote_enhance.polling import NotTerminal, Poller  # noqa: E402
+from benchmarks.measure import compared, counted, report
+from mega_code.client.remote_enhance.api import Poll
+from mega_code.client.remote_enhance.polling import NotTerminal, Poller
 
 JOB = "3f2504e0-4f89-11d3-9a0c-0305e82c3301"
 JOBS = 2000

@@ -18,7 +18,7 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
-from benchmarks.measure import PREFIX, Row, command, compared, counted, interleaved, report  # noqa: E402
+from benchmarks.measure import PREFIX, Row, command, compared, counted, interleaved, report
 
 ROUNDS = 15
 SKILLS = 200

@@ -130,7 +130,8 @@ class _Packer:
 
         def checked() -> Iterator[bytes]:
             nonlocal size
-            for chunk in _chunks(descriptor, state.st_size):
+            room = min(CHUNK, state.st_size + 1)  # a small file is not read into a large buffer
+            while chunk := os.read(descriptor, room):
                 size += len(chunk)
                 self._count(len(chunk))
                 if secrets:
@@ -151,13 +152,6 @@ class _Packer:
         if self.unpacked > self.limits.unpacked:
             raise MegaCodeError("size_exceeded", f"The skill is over {self.limits.unpacked // MIB} MiB unpacked.")
         self._check_compressed()
-
-
-def _chunks(descriptor: int, size: int) -> Iterator[bytes]:
-    """The content of a file that has about `size` bytes; a small one is not read into a large buffer."""
-    room = min(CHUNK, size + 1)
-    while chunk := os.read(descriptor, room):
-        yield chunk
 
 
 def _is_run_metadata(descriptor: int) -> bool:

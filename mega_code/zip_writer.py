@@ -43,24 +43,22 @@ class ZipWriter:
         """One file with its permission bits. The archive is to be thrown away where `chunks` raises."""
         start, name, flags = self.size, *_encoded(path)
         deflate, crc, whole, deflated = _compressor(), 0, 0, 0
-        held: list[bytes] = [b""]  # the header's place
-
-        def header(sizes: bytes) -> bytes:
-            return _LOCAL.pack(b"PK\3\4", VERSION, flags, DEFLATED, TIME, DATE, sizes, len(name), 0) + name
-
+        held: list[bytes] = []
         for chunk in chunks:
             crc, whole = zlib.crc32(chunk, crc), whole + len(chunk)
             piece = deflate.compress(chunk)
             deflated += len(piece)
             held.append(piece)
             if deflated > HELD:
-                held[0] = header(bytes(_SIZES.size)) if self.size == start else b""
+                if self.size == start:
+                    held.insert(0, _local(name, flags, bytes(_SIZES.size)))
                 self._write(held)
-                held = [b""]
-        held.append(deflate.flush())
-        sizes = _SIZES.pack(crc, deflated + len(held[-1]), whole)
+                held = []
+        piece = deflate.flush()
+        held.append(piece)
+        sizes = _SIZES.pack(crc, deflated + len(piece), whole)
         if self.size == start:
-            held[0] = header(sizes)
+            held.insert(0, _local(name, flags, sizes))
             self._write(held)
         else:
             self._write(held)
@@ -89,6 +87,11 @@ class ZipWriter:
 
 def _compressor() -> zlib._Compress:
     return zlib.compressobj(LEVEL, zlib.DEFLATED, -zlib.MAX_WBITS)
+
+
+def _local(name: bytes, flags: int, sizes: bytes) -> bytes:
+    """The header in front of a file's content."""
+    return _LOCAL.pack(b"PK\3\4", VERSION, flags, DEFLATED, TIME, DATE, sizes, len(name), 0) + name
 
 
 def _encoded(path: str) -> tuple[bytes, int]:
