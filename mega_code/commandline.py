@@ -10,13 +10,11 @@ import time
 from collections.abc import Callable, Sequence
 from typing import NoReturn, Optional
 
-from mega_code import interrupt
-from mega_code.console import concealed, say
+from mega_code import LAUNCHER, MISSING_PACKAGE, interrupt
+from mega_code.console import clear, concealed, say
 from mega_code.envelope import Envelope, emit
 from mega_code.errors import MegaCodeError
 
-MISSING_PACKAGE = 97  # read by scripts/lib, which sets up a runtime and runs the command again
-LAUNCHER = "MEGA_CODE_LAUNCHER"  # set by scripts/lib
 PACKAGES = ("requests", "urllib3", "yaml")
 
 
@@ -67,6 +65,7 @@ def answer(work: Callable[[], Envelope], job_id: Callable[[], Optional[str]], re
     except interrupt.Interrupted as signal:
         elapsed = round(time.monotonic() - started, 1)
         envelope = {"interrupted": {"job_id": job_id(), "elapsed_s": elapsed, "signal": signal.name}}
+    clear()
     if envelope is None:
         return MISSING_PACKAGE
     return emit(concealed(envelope), result_json)

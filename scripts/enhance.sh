@@ -55,11 +55,15 @@ lines='' status=0
 printed="$(mktemp "${TMPDIR:-/tmp}/mega-code.XXXXXX")"
 trap 'rm -f -- "$printed"' EXIT
 
-step() { # <script> [args...]; sets `lines` to what it printed, and `status`; each ends in its own way when interrupted
+heed() { # leaves where a signal came meanwhile
   [ -z "$signal" ] || { status="$(signal_status)" && finish; }
+}
+
+step() { # <script> [args...]; sets `lines` to what it printed, and `status`; each ends in its own way when interrupted
+  heed
   set -m # without, what runs in the background would be deaf to INT
   "$MEGA_DIR/scripts/$1" "${@:2}" </dev/null >"$printed" &
-  running=$! status=0
+  running=$! group=- status=0
   set +m
   await_job || status=$?
   lines="$(cat -- "$printed")"
@@ -69,17 +73,26 @@ line() { # <key>; its value in `lines`
   headline "$1" <<<"$lines"
 }
 
-finish() { # the report on the last step; its status
-  [ -z "$(line RESULT_JSON)" ] || "$MEGA_DIR/scripts/report.sh" "$(line RESULT_JSON)" --log "$(line LOG)" || :
+place=()
+
+told() { # [<sed script>]; the report on the last step, or some of it
+  [ -z "$(line RESULT_JSON)" ] ||
+    "$MEGA_DIR/scripts/report.sh" "$(line RESULT_JSON)" --log "$(line LOG)" ${place[@]+"${place[@]}"} | sed "${1:-}" || :
+}
+
+finish() { # [<sed script>]; the report on the last step; its status
+  told "${1:-}"
   exit "$status"
 }
 
+catch_signals
 if [ -n "$dry" ]; then
   [ -n "$skill" ] || skill="$(pick_skill "$project")" || exit
   preview_skill "$skill" "$project"
   exit
 fi
 if needs_gateway; then
+  heed
   say "no server is configured; starting the embedded gateway."
   "$MEGA_DIR/scripts/gateway.sh" start >&2 || exit
 elif [ -n "${MEGA_CODE_MODEL:-}" ]; then
@@ -111,21 +124,22 @@ step poll.sh --job-id "$job" --max-wait "$timeout" --project-dir "$project" ${lo
 [[ "$status" -eq 0 && "$(line OUTCOME)" == ready ]] || finish
 
 name="$(line SKILL_NAME)" log=(--log "$(line LOG)") origin="$(line ORIGINAL_SCOPE)"
-install=(install.sh --job-id "$job" --skill-name "$name" --project-dir "$project")
-if [ -n "$yes" ]; then
-  scope="${scope:-${origin:-project}}"
-else
-  answer=''
+place=(--scope "${scope:-${origin:-project}}" --project-dir "$project")
+if [ -z "$yes" ]; then
+  answer='' command='/^To install: /'
   if on_terminal; then
-    "$MEGA_DIR/scripts/report.sh" "$(line RESULT_JSON)" >&2
+    told "${command}d" >&2
     trap - TERM
-    answer="$(pick_scope "$name" "$scope")" || status=130
+    answer="$(pick_scope "$name" "$scope")" || { status=130 && printf '\n' >&2; }
   fi
   if [ -z "$answer" ]; then
-    say "not installed; to install: $(printf '%q ' "$MEGA_DIR/scripts/${install[0]}" "${install[@]:1}")--scope ${scope:-${origin:-project}}"
+    say "not installed."
+    # Where the rest of the report stands above the question, the command is all that is left to say.
+    [[ ! -t 1 ]] || ! on_terminal || finish "${command}!d"
     finish
   fi
-  scope="$answer"
+  place[1]="$answer"
 fi
-step "${install[@]}" --scope "$scope" "${log[@]}"
+step install.sh --job-id "$job" --skill-name "$name" "${place[@]}" "${log[@]}"
+place=()
 finish

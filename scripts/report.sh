@@ -16,12 +16,13 @@ done
 # shellcheck source=scripts/lib/common.sh
 . "$(dirname "$self")/lib/common.sh"
 
-envelope='' log=()
+envelope='' args=()
 while [ $# -gt 0 ]; do
   case "$1" in
   -h | --help) usage && exit ;;
   --*=*) set -- "${1%%=*}" "${1#*=}" "${@:2}" && continue ;;
-  --log) needs_value "$@" && log=(--log "$(absolute "$2")") && shift ;;
+  --log | --project-dir) needs_value "$@" && args+=("$1" "$(absolute "$2")") && shift ;;
+  --scope) needs_value "$@" && args+=("$1" "$2") && shift ;;
   -* | '') die 4 "unknown argument '$1'; see --help." ;;
   *) [ -z "$envelope" ] || die 4 "one envelope at a time; see --help." && envelope="$(absolute "$1")" ;;
   esac
@@ -29,4 +30,4 @@ while [ $# -gt 0 ]; do
 done
 [ -n "$envelope" ] || die 4 "name the envelope; see --help."
 
-run_python mega_code.client.report "$envelope" ${log[@]+"${log[@]}"}
+run_python mega_code.client.report "$envelope" ${args[@]+"${args[@]}"}

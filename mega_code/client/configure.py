@@ -9,6 +9,7 @@ import argparse
 import getpass
 import os
 import shutil
+import signal
 import sys
 from collections.abc import Mapping, Sequence
 
@@ -45,6 +46,8 @@ def main(argv: Sequence[str]) -> int:
         arguments = _parse(parser, argv)
         if arguments.show:
             return _show()
+        # A prompt that hides what is typed has to be left in order.
+        signal.signal(signal.SIGINT, signal.default_int_handler)
         updates = _collect(arguments)
         settings.write_env_file(path, updates)
     except MegaCodeError as error:

@@ -8,9 +8,9 @@ import uuid
 from collections.abc import Mapping, Sequence
 from typing import Optional
 
-from mega_code import settings
+from mega_code import LAUNCHER, MISSING_PACKAGE, settings
 from mega_code.client.check_auth import verify
-from mega_code.commandline import LAUNCHER, MISSING_PACKAGE, Parser, as_error, is_missing_package, leave
+from mega_code.commandline import Parser, as_error, is_missing_package, leave
 from mega_code.console import say
 from mega_code.errors import MegaCodeError
 from mega_code.paths import MEGA_DIR, project_dir

@@ -8,10 +8,8 @@ import sys
 from collections.abc import Sequence
 from typing import Any
 
-from mega_code import skills
+from mega_code import LAUNCHER, MISSING_PACKAGE, skills
 from mega_code.commandline import (
-    LAUNCHER,
-    MISSING_PACKAGE,
     Parser,
     as_error,
     is_missing_package,

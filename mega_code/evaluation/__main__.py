@@ -8,8 +8,9 @@ from __future__ import annotations
 import os
 import sys
 
+from mega_code import LAUNCHER, MISSING_PACKAGE
 from mega_code.errors import NETWORK
-from mega_code.evaluation.packages import LAUNCHER, MISSING_PACKAGE, missing_package
+from mega_code.evaluation.packages import missing_package
 
 PACKAGES = ("requests", "yaml")
 

@@ -7,7 +7,8 @@
 
 MISSING_PACKAGES=97
 VENV="$DATA_DIR/runtime/venv"
-launcher=() # the command that starts Python, once chosen
+launcher=()      # the command that starts Python, once chosen
+hears=foreground # Ctrl+C ends a command that is begun; with `self` it listens, or does not, by itself
 
 requirements() { # what install_requires and the extras of the embedded gateway name, one a line
   awk '/^[^ \t]/ { on = 0 } /^(    )?(install_requires|gateway|optimize) *=/ { on = 1; next } !/^    / { on = 0 }
@@ -17,11 +18,11 @@ requirements() { # what install_requires and the extras of the embedded gateway 
 run_python() { # <module> [args...]; its stdin, stdout, stderr and status are the module's
   local status=0
   [ -n "${launcher[0]-}" ] || choose_python
-  (start_python "$@") || status=$?
+  (trap '' INT && start_python "$@") || status=$?
   if [ "$status" -eq "$MISSING_PACKAGES" ]; then
     make_venv
     status=0
-    (start_python "$@") || status=$?
+    (trap '' INT && start_python "$@") || status=$?
   fi
   return "$status"
 }
@@ -31,7 +32,7 @@ start_python() { # <module> [args...]; takes the place of the subshell it is cal
   cd -- "$MEGA_DIR" || exit 5
   unset PYTHONSAFEPATH
   [ -z "${MEGA_CODE_DATA_DIR:-}" ] || MEGA_CODE_DATA_DIR="$DATA_DIR"
-  export MEGA_CODE_LAUNCHER=1 # we know what status 97 asks for
+  export MEGA_CODE_LAUNCHER="$hears" # we know what status 97 asks for
   exec "${launcher[@]}" -m "$@"
 }
 
@@ -78,16 +79,21 @@ make_venv() { # builds VENV, or leaves with 5
   launcher=("$VENV/bin/python")
 }
 
+# Where stderr is a terminal, the module is handed it, and the transcript, as open descriptors: it rewrites a line in place
+# on the one, and writes plain lines to the other. What comes through the pipe still goes to both.
 run_logged() { # <log> <module> [args...]; stdout to the log, stderr to the log and the terminal; the module's status
   local log="$1" pipe tee status=0
   shift
+  exec 5>&2 6>>"$log"
+  unset MEGA_CODE_TERMINAL
+  [ ! -t 2 ] || export MEGA_CODE_TERMINAL='5 6'
   [ -n "${launcher[0]-}" ] || choose_python
   pipe="$(mktemp -d "${TMPDIR:-/tmp}/mega-code.XXXXXX")"
   mkfifo "$pipe/stderr"
   # shellcheck disable=SC2094
   exec 3<>"$pipe/stderr" 4<"$pipe/stderr"
   rm -r -- "$pipe"
-  (trap '' INT TERM && exec tee -i -a "$log" <&4 >&2 3>&- 4<&-) &
+  (trap '' INT TERM && exec tee -i -a "$log" <&4 >&2 3>&- 4<&- 5>&- 6>&-) &
   tee=$!
   exec 4<&-
   supervise "$@" >>"$log" 2>&3 || status=$?
@@ -97,20 +103,24 @@ run_logged() { # <log> <module> [args...]; stdout to the log, stderr to the log 
     status=0
     supervise "$@" >>"$log" 2>&3 || status=$?
   fi
-  exec 3>&-
+  exec 3>&- 5>&- 6>&-
   while kill -0 "$tee" 2>/dev/null; do sleep 0.02; done
+  # A module that was killed has left its line.
+  [[ ! -t 2 || "$status" -le 128 || "${TERM:-dumb}" == dumb ]] || printf '\r\033[J' >&2
+  unset MEGA_CODE_TERMINAL
   return "$status"
 }
 
 # Ignored around the start, so that the module is never ended before it listens by itself.
 supervise() { # <module> [args...]; its status, with INT and TERM passed on to it
+  local hears=self
   trap '' INT TERM
   (start_python "$@") </dev/null 3>&- &
   running=$!
   await_job
 }
 
-running='' signal='' # what is waited for, and which of INT and TERM came
+running='' group='' signal='' # what is waited for, a minus where its whole group is meant, and which of INT and TERM came
 
 catch_signals() { # INT and TERM, however they arrive, are noted, and passed on to what is waited for
   trap 'pass_on INT' INT
@@ -126,7 +136,7 @@ signal_status() {
 
 pass_on() { # <signal>
   signal="$1"
-  [ -z "$running" ] || kill -s "$1" "$running" 2>/dev/null || :
+  [ -z "$running" ] || kill -s "$1" -- "$group$running" 2>/dev/null || :
 }
 
 # Bash can wait for ever for what dies just as it begins to wait, so nothing is waited for before it is gone. A signal is
@@ -135,7 +145,7 @@ await_job() { # waits for the own end of what runs; its status
   local rounds=0 pause=0.05 status=0
   catch_signals
   while kill -0 "$running" 2>/dev/null; do
-    [ -z "$signal" ] || kill -s "$signal" "$running" 2>/dev/null || :
+    [ -z "$signal" ] || kill -s "$signal" -- "$group$running" 2>/dev/null || :
     [[ -z "$signal" && "$rounds" -lt 40 ]] || pause=0.2
     rounds=$((rounds + 1))
     sleep "$pause" || :

@@ -9,7 +9,7 @@ from typing import Any
 from mega_code.client.remote_enhance.api import Gateway, Poll
 from mega_code.client.remote_enhance.progress import Progress
 from mega_code.client.remote_enhance.retrying import jittered
-from mega_code.console import say
+from mega_code.console import progress, say
 from mega_code.errors import MegaCodeError
 from mega_code.job import TERMINAL
 
@@ -20,6 +20,7 @@ HOLD_S = 20
 LOOK_S = 60.0
 FIRST_LOOK_S = 2.0
 BAD_ANSWERS = 5
+TURN_S = 0.25
 
 
 class NotTerminal(Exception):
@@ -40,7 +41,7 @@ class Poller:
         wall: Callable[[], float] = time.time,
     ) -> None:
         self.gateway, self.job_id, self.clock, self.sleep = gateway, job_id, clock, sleep
-        self.progress = Progress(say, clock, wall)
+        self.progress = Progress(say, clock, wall, progress)
         self.deadline = clock() + timeout_s if timeout_s else float("inf")
         self.delay = FIRST_DELAY_S
         self.bad_answers = 0
@@ -100,7 +101,7 @@ class Poller:
     def _sleep(self, seconds: float) -> None:
         until = self.clock() + seconds
         while (left := until - self.clock()) > 0:
-            self.sleep(min(left, 1.0))
+            self.sleep(min(left, TURN_S))
             self.progress.tick()
 
 
