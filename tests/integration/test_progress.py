@@ -172,7 +172,7 @@ def test_a_module_that_is_killed_leaves_no_line(
     said = f"poll: the command ended with status 137 and no result; see {log}."
     result = log.with_suffix(".result.json")
     by_bash = [line for line in screen.lines() if "Killed" in line]
-    assert screen.lines() == [*by_bash, said, f"LOG={log}", f"RESULT_JSON={result}"]
+    assert screen.lines() == [*by_bash, f"LOG={log}", f"RESULT_JSON={result}", said]
 
 
 def children(pid: int) -> list[int]:
