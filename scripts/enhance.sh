@@ -1,9 +1,12 @@
 #!/usr/bin/env bash
 # Usage: enhance.sh [SKILL | FOLDER] [--scope project|global] [--yes] [--project-dir DIR]
 #                   [--poll-timeout S] [--poll-existing ID] [--dry-run]
+#        enhance.sh doctor [--project-dir DIR]
 #
 # Enhance a skill from start to end: submit it, wait, ask, install. Prints the report.
 # Where no server is configured, the embedded gateway is started. A job of the same content is resumed.
+# doctor says what is found and what is missing, and the command that mends it; it changes nothing.
+# A skill that is called doctor is named by its path, such as .claude/skills/doctor.
 #
 #   SKILL                a skill of the project or the global scope; without one: the only one there is, or asks
 #   FOLDER               a skill folder anywhere (anything with a / in it)
@@ -26,6 +29,12 @@ done
 . "$(dirname "$self")/lib/common.sh"
 # shellcheck source=scripts/lib/ask.sh
 . "$MEGA_DIR/scripts/lib/ask.sh"
+
+if [ "${1:-}" = doctor ]; then
+  # shellcheck source=scripts/lib/doctor.sh
+  . "$MEGA_DIR/scripts/lib/doctor.sh"
+  doctor "${@:2}"
+fi
 
 skill='' scope='' yes='' project='' timeout=1200 job='' dry=''
 while [ $# -gt 0 ]; do

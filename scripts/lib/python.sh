@@ -36,6 +36,8 @@ start_python() { # <module> [args...]; takes the place of the subshell it is cal
   exec "${launcher[@]}" -m "$@"
 }
 
+look_only='' # set by a doctor, who takes what is ready and prepares nothing
+
 choose_python() {
   if command -v uv >/dev/null && prepare_uv; then
     launcher=(uv run --quiet --no-sync --directory "$MEGA_DIR" --extra gateway --extra optimize python)
@@ -55,7 +57,7 @@ prepare_uv() { # whether uv's environment is ready; uv's own failures share stat
   [[ "$environment" == /* ]] || environment="$MEGA_DIR/$environment"
   ready="$environment/mega-code-ready"
   [[ ! -e "$ready" || "$MEGA_DIR/setup.cfg" -nt "$ready" ]] || return 0
-  [ -z "$(find "$failed" -mmin -10 2>/dev/null)" ] || return 1
+  [[ -z "$look_only" && -z "$(find "$failed" -mmin -10 2>/dev/null)" ]] || return 1
   mkdir -p -- "$DATA_DIR/runtime"
   if uv sync --quiet --inexact --no-install-project --extra gateway --extra optimize --directory "$MEGA_DIR" >"$failed" 2>&1; then
     rm -f -- "$failed"

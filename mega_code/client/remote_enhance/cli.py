@@ -86,6 +86,7 @@ def _dispatch(arguments: argparse.Namespace, run: modes.Run) -> Envelope:
     if arguments.list_cached:
         return modes.list_cached(run, _name(arguments))
     if arguments.list_backups:
+        _recover(arguments, run)  # what a killed install replaced is a backup too
         return modes.list_backups(run, arguments.skill_name)
     if arguments.poll_existing is not None:
         check_job_id(arguments.poll_existing)
