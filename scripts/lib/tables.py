@@ -46,9 +46,9 @@ def header(source: str) -> Header:
     paragraphs = [" ".join(paragraph.split()) for paragraph in text.split("\n\n")]
     said = [sentence for paragraph in paragraphs[1:] for sentence in re.split(r"(?<=[.…]) (?=[A-Z])", paragraph)]
     printed = [sentence[len("Prints ") :] for sentence in said if sentence.startswith("Prints ")]
-    ends = re.search(r"Exit: (.+)\.$", paragraphs[-1])
-    assert ends, paragraphs[0]
-    return Header(paragraphs[0], said[0].rstrip("."), "".join(printed).rstrip("."), ends[1])
+    ends = [paragraph[len("Exit: ") :] for paragraph in paragraphs if paragraph.startswith("Exit: ")]
+    assert len(ends) == 1, paragraphs[0]
+    return Header(paragraphs[0], said[0].rstrip("."), "".join(printed).rstrip("."), ends[0].rstrip("."))
 
 
 def table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
