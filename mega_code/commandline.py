@@ -6,9 +6,10 @@ import argparse
 import contextlib
 import os
 import sys
+import textwrap
 import time
 from collections.abc import Callable, Sequence
-from typing import NoReturn, Optional
+from typing import Any, NoReturn, Optional
 
 from mega_code import LAUNCHER, MISSING_PACKAGE, interrupt
 from mega_code.console import clear, concealed, say
@@ -18,11 +19,62 @@ from mega_code.errors import MegaCodeError
 PACKAGES = ("requests", "urllib3", "yaml")
 
 
+COLUMNS = 96
+ENVIRONMENT = {
+    "MEGA_CODE_SERVER_URL": "the server; MEGA_CODE_API_KEY is its key",
+    "MEGA_CODE_MODEL": "the model to measure with",
+    "MEGA_CODE_DATA_DIR": "where data is kept",
+    "CLAUDE_PROJECT_DIR": "the project, where --project-dir does not name it",
+    "NO_COLOR": "no colours on a terminal",
+}
+STATUSES = {
+    0: "done",
+    2: "submitted before",
+    3: "not done in time",
+    4: "bad input or refused",
+    5: "authentication, network, or no answer",
+    130: "interrupted",
+}
+
+
+class _Formatter(argparse.RawDescriptionHelpFormatter):
+    """Headings as the scripts write them, and the same width everywhere."""
+
+    def __init__(self, prog: str) -> None:
+        super().__init__(prog, max_help_position=34, width=COLUMNS)
+
+    def add_usage(self, usage: Any, actions: Any, groups: Any, prefix: Optional[str] = None) -> None:
+        super().add_usage(usage, actions, groups, "Usage: " if prefix is None else prefix)
+
+
+def manual(prog: str, statuses: Sequence[int], environment: Sequence[str], examples: Sequence[str], see: str) -> str:
+    """What stands below the options; `examples` are the arguments behind `prog`, and `see` what to read beside it."""
+    ends = textwrap.fill(
+        "Exit: " + ", ".join(f"{status} {STATUSES[status]}" for status in statuses) + ".",
+        COLUMNS,
+        subsequent_indent="      ",
+    )
+    parts = [ends]
+    if environment:
+        parts.append("Environment:\n" + "\n".join(f"  {name:22}{ENVIRONMENT[name]}" for name in environment))
+    parts.append("Examples:\n" + "\n".join(f"  {prog} {example}".rstrip() for example in examples))
+    return "\n\n".join([*parts, f"See also: {see}"])
+
+
+def shaped(parser: argparse.ArgumentParser) -> None:
+    """Give the help of any parser the shape that all have."""
+    parser.formatter_class = _Formatter
+    parser._optionals.title, parser._positionals.title = "Options", "Arguments"
+    if parser.description:
+        parser.description = textwrap.fill(parser.description, COLUMNS)
+
+
 class Parser(argparse.ArgumentParser):
     """Raises MegaCodeError `invalid_arguments` instead of leaving the process."""
 
     def __init__(self, **options: object) -> None:
         super().__init__(allow_abbrev=False, **options)  # type: ignore[arg-type]
+        shaped(self)
 
     def error(self, message: str) -> NoReturn:
         raise MegaCodeError("invalid_arguments", f"{message[:1].upper()}{message[1:]}; --help shows the usage.")

@@ -14,7 +14,7 @@ import sys
 from collections.abc import Mapping, Sequence
 
 from mega_code import model_settings, settings
-from mega_code.commandline import Parser
+from mega_code.commandline import Parser, manual
 from mega_code.console import say, warn
 from mega_code.errors import MegaCodeError
 from mega_code.paths import DataDir, data_dir
@@ -32,7 +32,18 @@ def mask(key: str) -> str:
 
 def main(argv: Sequence[str]) -> int:
     """Ask or read, write, and print what was set; gives the exit status."""
-    parser = Parser(prog="configure", description="Set the server, the API key, the mode and the model.")
+    prog = "python -m mega_code.client.configure"
+    parser = Parser(
+        prog=prog,
+        description="Set the server, the API key, the mode and the model.",
+        epilog=manual(
+            prog,
+            (0, 4, 130),
+            ("MEGA_CODE_DATA_DIR",),
+            ("--mode remote", "--api-key-stdin", "--model claude", "--show"),
+            "scripts/configure.sh",
+        ),
+    )
     parser.add_argument("--server-url", metavar="URL", help="the gateway's base URL")
     parser.add_argument("--mode", choices=MODES, help="remote for the remote flow")
     parser.add_argument("--model", metavar="MODEL", help="what the embedded gateway measures with")

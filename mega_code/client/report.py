@@ -8,7 +8,7 @@ import sys
 from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple, Optional
 
-from mega_code.commandline import Parser
+from mega_code.commandline import Parser, manual
 from mega_code.console import say
 from mega_code.envelope import Envelope
 from mega_code.errors import CODES, MegaCodeError
@@ -280,7 +280,14 @@ def _short(value: Any, limit: int) -> str:
 
 def main(argv: Sequence[str]) -> int:
     """Print the report; gives the exit status of reading, not of what is reported."""
-    parser = Parser(prog="report", description="Say in words what an envelope means.")
+    prog = "python -m mega_code.client.report"
+    parser = Parser(
+        prog=prog,
+        description="Say in words what an envelope means.",
+        epilog=manual(
+            prog, (0, 4), (), ("result.json --log transcript.log", "result.json --headline"), "scripts/report.sh"
+        ),
+    )
     parser.add_argument("envelope", metavar="ENVELOPE.json", help="what --result-json wrote")
     parser.add_argument("--log", metavar="PATH", help="the transcript to point at")
     parser.add_argument("--scope", choices=SCOPES, help="where the command that installs would do so")

@@ -295,7 +295,7 @@ def test_settings_are_read_from_the_env_file_too(gateway: Command) -> None:
 
 
 @pytest.mark.parametrize("package", ["bottle", "waitress", "yaml", "requests"])
-@pytest.mark.parametrize("command", ["start", "status", "--help"])
+@pytest.mark.parametrize("command", ["start", "status"])
 def test_a_missing_package_is_one_sentence_and_for_our_launcher_a_silent_97(
     gateway: Command, package: str, command: str
 ) -> None:

@@ -10,7 +10,7 @@ from typing import Optional
 from mega_code import model_settings, settings
 from mega_code.client.doctor import connection, folders, machine
 from mega_code.client.doctor.facts import Fact, exit_status, screen
-from mega_code.commandline import Parser, leave
+from mega_code.commandline import Parser, leave, manual
 from mega_code.console import say
 from mega_code.errors import MegaCodeError
 
@@ -39,9 +39,17 @@ def examine(env: Mapping[str, str], given: Optional[str]) -> Iterator[Fact]:
 
 def parser() -> Parser:
     """The command line."""
+    prog = "python -m mega_code.client.doctor"
     own = Parser(
-        prog="python -m mega_code.client.doctor",
+        prog=prog,
         description="Say what is found and what is missing for an enhancement, and the command that mends it.",
+        epilog=manual(
+            prog,
+            (0, 4, 5, 130),
+            ("MEGA_CODE_SERVER_URL", "MEGA_CODE_MODEL", "CLAUDE_PROJECT_DIR", "MEGA_CODE_DATA_DIR", "NO_COLOR"),
+            ("", "--project-dir ."),
+            "scripts/enhance.sh, scripts/configure.sh",
+        ),
     )
     own.add_argument("--project-dir", metavar="DIR", help="the project (default: CLAUDE_PROJECT_DIR, else here)")
     return own
