@@ -29,8 +29,9 @@ INSTALL = "python3 -m pip install opentelemetry-sdk opentelemetry-exporter-otlp-
 # A collector that is dead may cost 2 s in all; what this leaves of them is for importing the SDK.
 FLUSH_S = 1.2
 INTERRUPTED_FLUSH_S = 0.4
-# What one export of a command may take, its retries included; a gateway has the time that the SDK gives by itself.
-EXPORT_S = 1.0
+# What one export of a command may take: less than the exporter's first pause between attempts, so that there is one.
+# A gateway has the time that the settings give.
+EXPORT_S = 0.75
 
 
 Attributes = Mapping[str, Any]
