@@ -28,7 +28,7 @@ PROTOCOL = "http/protobuf"
 INSTALL = "python3 -m pip install opentelemetry-sdk opentelemetry-exporter-otlp-proto-http"
 # A collector that is dead may cost 2 s in all; what this leaves of them is for importing the SDK.
 FLUSH_S = 1.2
-INTERRUPTED_FLUSH_S = 0.4
+INTERRUPTED_FLUSH_S = 0.5
 # What one export of a command may take: less than the exporter's first pause between attempts, so that there is one.
 # A gateway has the time that the settings give.
 EXPORT_S = 0.75

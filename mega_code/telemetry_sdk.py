@@ -181,6 +181,9 @@ class _Ids(RandomIdGenerator):  # type: ignore[misc]
     def generate_trace_id(self) -> int:
         return self.trace_id or int(super().generate_trace_id())
 
+    def is_trace_id_random(self) -> bool:
+        return not self.trace_id
+
 
 class _Exporter(SpanExporter):  # type: ignore[misc]
     """The OTLP exporter, made in the thread that exports: importing it takes longer than a short command.
