@@ -14,7 +14,7 @@ from typing import Any, Callable, Optional
 from opentelemetry import baggage, context, trace
 from opentelemetry.baggage.propagation import W3CBaggagePropagator
 from opentelemetry.sdk.resources import Resource
-from opentelemetry.sdk.trace import ReadableSpan, SpanProcessor, TracerProvider
+from opentelemetry.sdk.trace import ReadableSpan, TracerProvider
 from opentelemetry.sdk.trace.export import BatchSpanProcessor, SpanExporter, SpanExportResult
 from opentelemetry.sdk.trace.id_generator import RandomIdGenerator
 from opentelemetry.trace import SpanKind, Status, StatusCode
@@ -66,12 +66,12 @@ class Tracing:
         session = settings.get(SESSION_ID, "") if own else ""
         session = session if _SESSION.fullmatch(session) else ""
         self.exporter = _Exporter(EXPORT_S if own else None)
-        self.provider = TracerProvider(
+        self.processor = _Processor(self.exporter)
+        provider = TracerProvider(
             resource=_resource(service, session), id_generator=_Ids(session), shutdown_on_exit=False
         )
-        self.provider.add_span_processor(_Session())
-        self.provider.add_span_processor(BatchSpanProcessor(self.exporter))
-        self.tracer = self.provider.get_tracer("mega_code")
+        provider.add_span_processor(self.processor)
+        self.tracer = provider.get_tracer("mega_code")
         if own:
             told = {"traceparent": settings.get("TRACEPARENT", "")}
             context.attach(_context(told, session))
@@ -129,7 +129,7 @@ class Tracing:
         done = threading.Event()
 
         def work() -> None:
-            self.provider.force_flush()
+            self.processor.force_flush()
             done.set()
 
         # The SDK keeps no deadline of its own everywhere, and a peer that trickles keeps none at all.
@@ -162,8 +162,8 @@ class _Phases(Phases):
             context.attach(self.outer)
 
 
-class _Session(SpanProcessor):  # type: ignore[misc]
-    """Every span says which session it belongs to, on whatever side of the wire."""
+class _Processor(BatchSpanProcessor):  # type: ignore[misc]
+    """Exports in a thread of its own. Every span says which session it belongs to, on whatever side of the wire."""
 
     def on_start(self, span: Any, parent_context: Optional[context.Context] = None) -> None:
         session = baggage.get_baggage(SESSION, parent_context)

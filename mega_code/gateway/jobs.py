@@ -25,7 +25,7 @@ from mega_code.paths import is_job_id
 RETRY_AFTER_S = 2
 NO_ARTIFACT = Artifact()
 _COLUMNS = """job_id, user_id, skill_id, content_hash, status, phase, current_iteration, total_iterations, version,
-    created_at, phase_started_at, completed_at, model, trace, lease"""
+    created_at, phase_started_at, completed_at, model, lease, trace"""
 
 
 class LeaseLost(Exception):
@@ -48,8 +48,8 @@ class Job(NamedTuple):
     phase_started_at: Optional[str]
     completed_at: Optional[str]
     model: str
-    trace: str
     lease: Optional[str]
+    trace: str = "{}"
 
     @property
     def terminal(self) -> bool:
