@@ -295,10 +295,20 @@ def test_a_collector_that_fails_costs_two_seconds_at_most_and_one_line(client: C
     assert told == f"{stderr}warning: spans are not sent: the collector does not take them\n"
 
 
-def test_a_signal_ends_a_command_at_once_although_the_collector_hangs(client: Client, fake: FakeGateway) -> None:
+def test_an_answer_without_end_is_not_read(monkeypatch: pytest.MonkeyPatch) -> None:
+    from mega_code.telemetry_http import exporter
+
+    with collectors.broken("never ends") as env:
+        monkeypatch.setenv(*next(iter(env.items())))
+        began = time.monotonic()
+        exporter(1.0).export([])
+        assert time.monotonic() - began < ALLOWED_S
+
+
+def test_a_signal_ends_a_command_at_once_although_the_collector_trickles(client: Client, fake: FakeGateway) -> None:
     client.skill()
     fake.on("POST", "uploads$", hang)
-    with collectors.broken("hangs") as env:
+    with collectors.broken("trickles") as env:
         process = client.popen("--skill-name", "demo-skill", **env)
         deadline = time.monotonic() + 20
         while not fake.count("POST", "uploads$"):
