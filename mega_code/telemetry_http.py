@@ -21,7 +21,7 @@ class _Adapter(HTTPAdapter):
     """Reads nothing of an answer but its status; a redirect, which would take the headers elsewhere, is a failure."""
 
     def send(self, request: requests.PreparedRequest, *positional: Any, **named: Any) -> requests.Response:
-        answer = super().send(request, *positional, **{**named, "stream": True})
+        answer = super().send(request, *positional, **named)
         answer.close()
         answer.raw = io.BytesIO()
         if 300 <= answer.status_code < 400:
