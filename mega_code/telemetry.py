@@ -14,6 +14,8 @@ from contextlib import AbstractContextManager
 from typing import TYPE_CHECKING, Any, Callable, Optional
 
 from mega_code import interrupt
+from mega_code.files import write_atomic
+from mega_code.paths import DataDir, data_dir
 
 if TYPE_CHECKING:
     from mega_code.telemetry_sdk import Tracing
@@ -32,6 +34,7 @@ INTERRUPTED_FLUSH_S = 0.5
 # What one export of a command may take: less than the exporter's first pause between attempts, so that there is one.
 # A gateway has the time that the settings give.
 EXPORT_S = 0.75
+GIVEN_UP_S = 600.0
 
 
 Attributes = Mapping[str, Any]
@@ -76,6 +79,7 @@ class Phases:
 class _State:
     tracing: Optional[Tracing] = None
     trouble = ""
+    session = ""
 
 
 _UNRECORDED = Span()
@@ -93,7 +97,8 @@ def start(service: str) -> str:
     from mega_code.settings import with_env_file  # only here: most of what starts fast needs none of it
 
     settings = with_env_file(os.environ)
-    if not wanted(settings):
+    _State.session = settings.get(SESSION_ID, "") if service == CLIENT else ""
+    if not wanted(settings) or _given_up(_State.session):
         return ""
     protocol = next((settings[name] for name in PROTOCOLS if settings.get(name)), PROTOCOL)
     if protocol != PROTOCOL:
@@ -115,6 +120,21 @@ def command(name: str) -> AbstractContextManager[Span]:
     """The span of a whole command, at whose end stands a `flush`."""
     _State.trouble = start(CLIENT)
     return span(name)
+
+
+def _given_up(session: str) -> bool:
+    """Whether a command of that session could not send its spans: what that costs is paid once."""
+    path = DataDir(data_dir(os.environ)).given_up
+    with contextlib.suppress(OSError, ValueError):
+        return bool(session) and path.read_text() == session and time.time() - path.stat().st_mtime < GIVEN_UP_S
+    return False
+
+
+def _give_up(session: str) -> None:
+    path = DataDir(data_dir(os.environ)).given_up
+    with contextlib.suppress(OSError, ValueError):
+        path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        write_atomic(path, session.encode())
 
 
 def span(name: str, kind: str = "internal", about: Attributes = NONE, /, **own: Any) -> AbstractContextManager[Span]:
@@ -159,3 +179,5 @@ def flush(say: Callable[[str], object]) -> None:
         trouble = _State.tracing.flush(lambda: time.monotonic() < until and (signalled or not interrupt.came()))
     if trouble:
         say(f"spans are not sent: {trouble}")
+        if _State.session and not signalled:
+            _give_up(_State.session)

@@ -296,6 +296,21 @@ def test_a_collector_that_fails_costs_two_seconds_at_most_and_one_line(client: C
     assert told == f"{stderr}warning: spans are not sent: the collector does not take them\n"
 
 
+def test_a_session_pays_once_for_its_collector_and_the_next_one_tries_again(
+    client: Client, collector: Collector
+) -> None:
+    with collectors.broken("refuses") as env:
+        says = [timed(client, MEGA_CODE_SESSION_ID=SESSION, **env)[2] for _ in range(2)]
+    assert [text.count("spans are not sent") for text in says] == [1, 0]
+    timed(client, MEGA_CODE_SESSION_ID=SESSION, **collector.env)
+    assert collector.spans == []
+    timed(client, MEGA_CODE_SESSION_ID="another", **collector.env)
+    an_hour_ago = time.time() - 3600
+    os.utime(client.data / "runtime/spans-given-up", (an_hour_ago, an_hour_ago))
+    timed(client, MEGA_CODE_SESSION_ID=SESSION, **collector.env)
+    assert [span.attributes["mega_code.session_id"] for span in collector.spans] == ["another", SESSION]
+
+
 def test_an_answer_without_end_is_not_read(monkeypatch: pytest.MonkeyPatch) -> None:
     from mega_code.telemetry_http import exporter
 
