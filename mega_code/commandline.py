@@ -11,9 +11,9 @@ import time
 from collections.abc import Callable, Sequence
 from typing import Any, NoReturn, Optional
 
-from mega_code import LAUNCHER, MISSING_PACKAGE, interrupt
-from mega_code.console import clear, concealed, say
-from mega_code.envelope import Envelope, emit
+from mega_code import LAUNCHER, MISSING_PACKAGE, interrupt, telemetry
+from mega_code.console import clear, concealed, say, warn
+from mega_code.envelope import Envelope, emit, exit_status
 from mega_code.errors import MegaCodeError
 
 PACKAGES = ("requests", "urllib3", "yaml")
@@ -102,18 +102,23 @@ def named_file(argv: Sequence[str], flag: str = "--result-json") -> Optional[str
     return value or None
 
 
-def answer(work: Callable[[], Envelope], job_id: Callable[[], Optional[str]], result_json: Optional[str] = None) -> int:
+def answer(
+    name: str, work: Callable[[], Envelope], job_id: Callable[[], Optional[str]], result_json: Optional[str] = None
+) -> int:
     """Run `work` and end with exactly one envelope, whatever happens; gives the exit status.
 
-    `job_id` is asked at the end, so that an error or a signal names the job that exists by then.
+    `job_id` is asked at the end, so that an error or a signal names the job that exists by then. `name` is the
+    command's in a trace.
     """
     started = time.monotonic()
     open_streams()
     interrupt.listen()
     try:
         interrupt.release()
-        envelope = _attempt(work, job_id)
-        interrupt.hold()  # the outcome is known; a signal changes it no more
+        with telemetry.command(name) as span:
+            envelope = _attempt(work, job_id)
+            interrupt.hold()  # the outcome is known; a signal changes it no more
+            _tell(span, envelope or {}, job_id())
     except interrupt.Interrupted as signal:
         elapsed = round(time.monotonic() - started, 1)
         envelope = {"interrupted": {"job_id": job_id(), "elapsed_s": elapsed, "signal": signal.name}}
@@ -121,6 +126,13 @@ def answer(work: Callable[[], Envelope], job_id: Callable[[], Optional[str]], re
     if envelope is None:
         return MISSING_PACKAGE
     return emit(concealed(envelope), result_json)
+
+
+def _tell(span: telemetry.Span, envelope: Envelope, job_id: Optional[str]) -> None:
+    """How a command ends, in its span."""
+    span.set(job_id=job_id, exit_status=exit_status(envelope))
+    if "error" in envelope:
+        span.fail(envelope["error"]["code"])
 
 
 def _attempt(work: Callable[[], Envelope], job_id: Callable[[], Optional[str]]) -> Optional[Envelope]:
@@ -163,4 +175,7 @@ def leave(status: int) -> NoReturn:
     for stream in (sys.stdout, sys.stderr):
         with contextlib.suppress(OSError, ValueError, AttributeError):
             stream.flush()
+    if status != MISSING_PACKAGE:  # else it is run again
+        with contextlib.suppress(Exception, KeyboardInterrupt):
+            telemetry.flush(warn)
     os._exit(status)

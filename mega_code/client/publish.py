@@ -100,7 +100,7 @@ def main(argv: Sequence[str]) -> int:
         iteration = _find(known, check_skill_name(arguments.skill), arguments.iteration)
         return publish(known, iteration, datetime.now(timezone.utc))
 
-    return answer(work, lambda: None, named_file(argv))
+    return answer("publish", work, lambda: None, named_file(argv))
 
 
 if __name__ == "__main__":

@@ -8,7 +8,7 @@ import uuid
 from collections.abc import Mapping, Sequence
 from typing import Optional
 
-from mega_code import LAUNCHER, MISSING_PACKAGE, settings
+from mega_code import LAUNCHER, MISSING_PACKAGE, settings, telemetry
 from mega_code.client.check_auth import verify
 from mega_code.commandline import Parser, as_error, is_missing_package, leave, manual
 from mega_code.console import say
@@ -74,7 +74,11 @@ def main(argv: Sequence[str]) -> int:
     )
     parser.add_argument("--project-dir", metavar="DIR", help="the project (default: CLAUDE_PROJECT_DIR, else here)")
     try:
-        print("\n".join(set_up(os.environ, parser.parse_args(argv).project_dir)))
+        project = parser.parse_args(argv).project_dir
+        os.environ[telemetry.SESSION_ID] = session_id(settings.load(os.environ))  # the spans have it too
+        with telemetry.command("setup"):
+            lines = set_up(os.environ, project)
+        print("\n".join(lines))
         return 0
     except KeyboardInterrupt:
         return 130

@@ -20,6 +20,7 @@ from mega_code.gateway.form import Form, read_form
 from mega_code.gateway.jobs import Jobs
 from mega_code.gateway.longpoll import LongPoll, wait_seconds
 from mega_code.gateway.result import Ending
+from mega_code.gateway.tracing import traced
 from mega_code.gateway.uploads import Accepted, Uploads, check_idempotency_key
 from mega_code.paths import SKILL_NAME, is_job_id
 from mega_code.settings import API_BASE
@@ -56,7 +57,7 @@ class Api:
             ("POST", "/skill-enhance/jobs/<job_id>/cancel", self.cancel),
             ("GET", "/artifacts/<job_id>/<relpath:path>", self.artifact),
         ):
-            self.app.route(API_BASE + path, method, _answering_errors(call))
+            self.app.route(API_BASE + path, method, _answering_errors(traced(method, API_BASE + path, call)))
 
     def profile(self) -> Any:
         """200 for a valid key."""

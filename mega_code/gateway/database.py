@@ -80,6 +80,7 @@ MIGRATIONS: tuple[tuple[str, ...], ...] = (
         "DROP INDEX one_job_a_content",
         f"CREATE UNIQUE INDEX one_job_a_content ON jobs (user_id, content_hash, model) WHERE status NOT IN {_RETRYABLE}",
     ),
+    ("ALTER TABLE jobs ADD COLUMN trace TEXT NOT NULL DEFAULT '{}'",),
 )
 
 Row = sqlite3.Row

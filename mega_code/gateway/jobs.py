@@ -11,6 +11,7 @@ import sqlite3
 import uuid
 from typing import Any, Callable, NamedTuple, Optional
 
+from mega_code import telemetry
 from mega_code.gateway.api_error import ApiError
 from mega_code.gateway.config import Clock, Config, timestamp
 from mega_code.gateway.database import Database, Row
@@ -24,7 +25,7 @@ from mega_code.paths import is_job_id
 RETRY_AFTER_S = 2
 NO_ARTIFACT = Artifact()
 _COLUMNS = """job_id, user_id, skill_id, content_hash, status, phase, current_iteration, total_iterations, version,
-    created_at, phase_started_at, completed_at, model, lease"""
+    created_at, phase_started_at, completed_at, model, lease, trace"""
 
 
 class LeaseLost(Exception):
@@ -48,6 +49,7 @@ class Job(NamedTuple):
     completed_at: Optional[str]
     model: str
     lease: Optional[str]
+    trace: str = "{}"
 
     @property
     def terminal(self) -> bool:
@@ -147,9 +149,9 @@ class Jobs:
                 headers={"Retry-After": str(RETRY_AFTER_S)},
             )
         tx.execute(
-            """INSERT INTO jobs (job_id, user_id, skill_id, content_hash, model, status, created_at)
-            VALUES (?, ?, ?, ?, ?, 'queued', ?)""",
-            (job_id, user_id, skill_id, content_hash, model, timestamp(self.clock())),
+            """INSERT INTO jobs (job_id, user_id, skill_id, content_hash, model, trace, status, created_at)
+            VALUES (?, ?, ?, ?, ?, ?, 'queued', ?)""",
+            (job_id, user_id, skill_id, content_hash, model, json.dumps(telemetry.headers()), timestamp(self.clock())),
         )
 
     def claim(self) -> Optional[Job]:

@@ -12,6 +12,7 @@ import time
 from collections.abc import Iterator
 from typing import Any, Optional
 
+from mega_code import telemetry
 from mega_code.errors import MegaCodeError
 from mega_code.files import read_json, write_json
 from mega_code.gateway.app import Api
@@ -131,10 +132,14 @@ def serve(
     if not lock.acquire():
         raise MegaCodeError("network_failure", "Another gateway serves this data folder already.")
     previous = _forget_client(data)
+    trouble = telemetry.start(telemetry.GATEWAY)
+    if trouble:
+        log.warning("spans are not sent: %s", trouble)
     try:
         ended = _run(data, config, evaluator, port, ready, previous)
     finally:
         lock.release()
+    telemetry.flush(log.warning)
     if not ended:
         _leave_behind()
 

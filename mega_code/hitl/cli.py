@@ -9,7 +9,7 @@ from datetime import datetime, timezone
 from pathlib import Path
 from typing import Optional
 
-from mega_code import skills, workspace
+from mega_code import skills, telemetry, workspace
 from mega_code.commandline import Parser, answer, manual, named_file, seconds
 from mega_code.envelope import Envelope
 from mega_code.errors import MegaCodeError
@@ -86,10 +86,11 @@ def main(argv: Sequence[str]) -> int:
 
     def work() -> Envelope:
         arguments = parser().parse_args(argv)
+        telemetry.current().set(mode=arguments.command)
         done: Envelope = arguments.work(arguments)
         return done
 
-    return answer(work, lambda: None, named_file(argv))
+    return answer("hitl", work, lambda: None, named_file(argv))
 
 
 def _positive(value: str) -> int:

@@ -4,14 +4,40 @@
 # uv where it is there; else the bundle's own virtual environment; else the Python on PATH, without asking it first
 # whether it has the packages: a module that misses one ends with status 97 before it has read or said anything, and
 # only then the virtual environment is made and the module started again in it.
+#
+# Where spans are wanted, uv's environment, or a virtual environment of its own, has the packages for them too; where
+# those cannot be had, it goes on without.
 
 MISSING_PACKAGES=97
 VENV="$DATA_DIR/runtime/venv"
 launcher=()      # the command that starts Python, once chosen
 hears=foreground # Ctrl+C ends a command that is begun; with `self` it listens, or does not, by itself
+extras=(--extra gateway --extra optimize)
+spans='' # -spans where they are wanted
 
-requirements() { # what install_requires and the extras of the embedded gateway name, one a line
-  awk '/^[^ \t]/ { on = 0 } /^(    )?(install_requires|gateway|optimize) *=/ { on = 1; next } !/^    / { on = 0 }
+with_spans() { # whether a collector is named, in the environment or the settings
+  [[ -n "${OTEL_EXPORTER_OTLP_ENDPOINT:-}${OTEL_EXPORTER_OTLP_TRACES_ENDPOINT:-}" ]] ||
+    [[ -f "$DATA_DIR/.env" && -n "$(sed -nE '/^[[:space:]]*(export[[:space:]]+)?OTEL_EXPORTER_OTLP_(TRACES_)?ENDPOINT[[:space:]]*=/p' "$DATA_DIR/.env")" ]]
+}
+
+want_spans() {
+  spans=-spans VENV="$DATA_DIR/runtime/venv-spans"
+  extras+=(--extra telemetry)
+}
+
+forgo_spans() { # or fails where none were wanted
+  [ -n "$spans" ] || return 1
+  spans='' VENV="$DATA_DIR/runtime/venv"
+  extras=(--extra gateway --extra optimize)
+}
+
+lately() { # <file>; whether it was written a moment ago
+  [ -n "$(find "$1" -mmin -10 2>/dev/null)" ]
+}
+
+requirements() { # what install_requires and the extras name, one a line
+  awk -v names="install_requires|gateway|optimize${spans:+|telemetry}" '/^[^ \t]/ { on = 0 }
+    $0 ~ "^(    )?(" names ") *=" { on = 1; next } !/^    / { on = 0 }
     on && NF { sub(/^ +/, ""); print }' "$MEGA_DIR/setup.cfg"
 }
 
@@ -39,9 +65,10 @@ start_python() { # <module> [args...]; takes the place of the subshell it is cal
 look_only='' # set by a doctor, who takes what is ready and prepares nothing
 
 choose_python() {
+  ! with_spans || want_spans
   if command -v uv >/dev/null && prepare_uv; then
-    launcher=(uv run --quiet --no-sync --directory "$MEGA_DIR" --extra gateway --extra optimize python)
-  elif [[ -x "$VENV/bin/python" && "$(cat -- "$VENV/complete" 2>/dev/null)" == "$(requirements)" ]]; then
+    launcher=(uv run --quiet --no-sync --directory "$MEGA_DIR" "${extras[@]}" python)
+  elif is_complete; then
     launcher=("$VENV/bin/python")
   elif command -v python3 >/dev/null; then
     launcher=(python3)
@@ -52,24 +79,33 @@ choose_python() {
   fi
 }
 
+is_complete() { # whether VENV has what is wanted
+  [[ -x "$VENV/bin/python" && "$(cat -- "$VENV/complete" 2>/dev/null)" == "$(requirements)" ]]
+}
+
 prepare_uv() { # whether uv's environment is ready; uv's own failures share status 2 with the contract, hence a marker
-  local environment="${UV_PROJECT_ENVIRONMENT:-.venv}" failed="$DATA_DIR/runtime/uv-failed" ready
+  local environment="${UV_PROJECT_ENVIRONMENT:-.venv}" failed="$DATA_DIR/runtime/uv-failed$spans" ready without=uv
+  [ -z "$spans" ] || without='those for spans'
   [[ "$environment" == /* ]] || environment="$MEGA_DIR/$environment"
-  ready="$environment/mega-code-ready"
+  ready="$environment/mega-code-ready$spans"
   [[ ! -e "$ready" || "$MEGA_DIR/setup.cfg" -nt "$ready" ]] || return 0
-  [[ -z "$look_only" && -z "$(find "$failed" -mmin -10 2>/dev/null)" ]] || return 1
-  mkdir -p -- "$DATA_DIR/runtime"
-  if uv sync --quiet --inexact --no-install-project --extra gateway --extra optimize --directory "$MEGA_DIR" >"$failed" 2>&1; then
-    rm -f -- "$failed"
-    : >"$ready"
-    return 0
+  if [ -z "$look_only" ] && ! lately "$failed"; then
+    mkdir -p -- "$DATA_DIR/runtime"
+    if uv sync --quiet --inexact --no-install-project "${extras[@]}" --directory "$MEGA_DIR" >"$failed" 2>&1; then
+      rm -f -- "$failed"
+      : >"$ready"
+      return 0
+    fi
+    say "uv could not install the Python packages ($failed says why); going on without $without."
   fi
-  say "uv could not install the Python packages ($failed says why); going on without uv."
-  return 1
+  forgo_spans && prepare_uv
 }
 
 make_venv() { # builds VENV, or leaves with 5
   local python requirement wanted=() status=0
+  if lately "$VENV.failed" && forgo_spans && is_complete; then
+    launcher=("$VENV/bin/python") && return
+  fi
   for python in python3 python python3.13 python3.12 python3.11 python3.10 python3.9 ''; do
     ! "${python:-false}" -c 'import ensurepip, sys; sys.exit(sys.version_info < (3, 9))' 2>/dev/null || break
   done
@@ -77,6 +113,12 @@ make_venv() { # builds VENV, or leaves with 5
   while IFS= read -r requirement; do wanted+=("$requirement"); done < <(requirements)
   "$python" -I "$MEGA_DIR/scripts/lib/make_venv.py" "$VENV" "${wanted[@]}" || status=$?
   [ "$status" -lt 128 ] || exit "$status"
+  if [[ "$status" -ne 0 && -n "$spans" ]]; then
+    say "the Python packages for spans could not be installed; going on without."
+    : >"$VENV.failed"
+    make_venv
+    return
+  fi
   [ "$status" -eq 0 ] || die 5 "the Python packages could not be installed; is there a network? By hand: python3 -m pip install requests PyYAML bottle waitress"
   launcher=("$VENV/bin/python")
 }

@@ -12,6 +12,7 @@ from typing import Any, NamedTuple, Optional
 import requests
 from urllib3.filepost import encode_multipart_formdata
 
+from mega_code import telemetry
 from mega_code.client.remote_enhance import transport
 from mega_code.client.remote_enhance.answers import Json, parse_object
 from mega_code.client.remote_enhance.encodings import BadEncoding
@@ -157,7 +158,7 @@ class Gateway:
         return self._answer(response)
 
     def _send(self, method: str, path: str, headers: dict[str, str], **options: Any) -> transport.Response:
-        url = f"{self.server_url}{API_BASE}{path}"
+        url, headers = f"{self.server_url}{API_BASE}{path}", {**headers, **telemetry.headers()}
         return self._transport.send(method, url, cap=ANSWER_BYTES, token=self._key, headers=headers, **options)
 
     def _answer(self, response: transport.Response) -> Json:

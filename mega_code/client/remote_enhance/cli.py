@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Optional
 
-from mega_code import settings
+from mega_code import settings, telemetry
 from mega_code.client.remote_enhance import modes
 from mega_code.commandline import Parser, answer, manual, named_file, seconds
 from mega_code.envelope import Envelope
@@ -83,11 +83,12 @@ def main(argv: Sequence[str]) -> int:
         run = modes.Run(settings.load(os.environ))
         return _dispatch(arguments, run)
 
-    return answer(work, lambda: run.job_id if run else None, named_file(argv))
+    return answer("remote_enhance", work, lambda: run.job_id if run else None, named_file(argv))
 
 
 def _check_modes(arguments: argparse.Namespace) -> None:
     chosen = [f"--{mode.replace('_', '-')}" for mode in MODES if getattr(arguments, mode) not in (None, False)]
+    telemetry.current().set(mode=" ".join(chosen) or None)
     if len(chosen) > 1:
         raise MegaCodeError("invalid_arguments", f"{' and '.join(chosen)} exclude each other.")
 

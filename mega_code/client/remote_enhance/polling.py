@@ -6,6 +6,7 @@ import time
 from collections.abc import Callable
 from typing import Any
 
+from mega_code import telemetry
 from mega_code.client.remote_enhance.api import Gateway, Poll
 from mega_code.client.remote_enhance.progress import Progress
 from mega_code.client.remote_enhance.retrying import jittered
@@ -55,7 +56,9 @@ class Poller:
             left = self.deadline - self.clock()
             started = self.clock()
             wait_s = int(min(HOLD_S, max(0.0, left)))
-            poll = self.gateway.look(self.job_id, wait_s, min(LOOK_S, max(limit, left)), self.progress.tick)
+            with telemetry.span("poll", "client", job_id=self.job_id) as span:
+                poll = self.gateway.look(self.job_id, wait_s, min(LOOK_S, max(limit, left)), self.progress.tick)
+                _tell(span, poll)
             if poll.job is not None:
                 self._seen(poll.job)
                 if poll.job["status"] in TERMINAL:
@@ -103,6 +106,14 @@ class Poller:
         while (left := until - self.clock()) > 0:
             self.sleep(min(left, TURN_S))
             self.progress.tick()
+
+
+def _tell(span: telemetry.Span, poll: Poll) -> None:
+    """What a look has shown, in its span."""
+    if poll.job:
+        span.set(status=poll.job["status"], phase=poll.job.get("phase_public"))
+    elif poll.trouble:
+        span.fail(poll.trouble.code)
 
 
 def wait_for(gateway: Gateway, job_id: str, timeout_s: float) -> dict[str, Any]:
