@@ -34,12 +34,10 @@ def publish(known: settings.Settings, iteration: Iteration, now: datetime) -> En
     gateway = Gateway.of(known)
     with tempfile.TemporaryFile() as stream:
         packed = bundle.pack(iteration.folder / ACCEPTED, stream, allow_secret=iteration.record().allow_secret)
-        stream.seek(0)
-        archive = stream.read()
-    if packed.content_hash != note.get("content_hash"):
-        raise MegaCodeError("skill_changed", f"{str(iteration.folder / ACCEPTED)!r} is not what was accepted.")
-    key = idempotency_key(iteration, packed.content_hash)
-    stored = gateway.publish(archive, iteration.skill_name, key)
+        if packed.content_hash != note.get("content_hash"):
+            raise MegaCodeError("skill_changed", f"{str(iteration.folder / ACCEPTED)!r} is not what was accepted.")
+        key = idempotency_key(iteration, packed.content_hash)
+        stored = gateway.publish(stream, iteration.skill_name, key)
     say(f"published {iteration.skill_name} {note.get('version')} at {gateway.server_url} as {stored['id']}")
     told = {
         "skill_name": iteration.skill_name,

@@ -23,7 +23,7 @@ from mega_code.errors import MegaCodeError
 from mega_code.files import flush_folder
 from mega_code.skill import SKILL_MD, check_enhanced, parse_frontmatter
 
-WORKERS = 8
+WORKERS = 12
 RETRIED = (429, 502, 503, 504)
 
 

@@ -52,9 +52,12 @@ def install(staged: Path, files: Sequence[File], name: str, scope: str, project:
 def _copy(staged: Path, folder: Path, files: Sequence[File]) -> None:
     """Copy exactly the manifest's files, each compared while it is copied."""
     folder.mkdir(mode=0o755)
+    made = {folder}
     for file in files:
         target = folder / file.relpath
-        target.parent.mkdir(mode=0o755, parents=True, exist_ok=True)
+        if target.parent not in made:
+            target.parent.mkdir(mode=0o755, parents=True, exist_ok=True)
+            made.add(target.parent)
         source = os.open(staged / file.relpath, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC)
         digest = hashlib.sha256()
         with os.fdopen(source, "rb") as reader, open(target, "xb") as writer:

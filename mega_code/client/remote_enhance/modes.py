@@ -6,7 +6,7 @@ import os
 import time
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Optional
+from typing import IO, TYPE_CHECKING, Any, Optional
 
 from mega_code import telemetry
 from mega_code.client.remote_enhance import records
@@ -50,10 +50,11 @@ class Run:
             warn(f"the skill calls itself {str(own)[:80]!r}; its folder's name {skill.name!r} counts")
         with telemetry.span("package", skill_name=skill.name) as span:
             bundle, archive = self._pack(skill, allow_secret)
-            span.set(files=len(bundle.entries), bytes=len(archive), content_hash=bundle.content_hash)
+            size = archive.seek(0, os.SEEK_END)
+            span.set(files=len(bundle.entries), bytes=size, content_hash=bundle.content_hash)
         say(f"uploading {skill.name} to {gateway.server_url}")
         try:
-            with telemetry.span("upload", "client", bytes=len(archive)) as span:
+            with archive, telemetry.span("upload", "client", bytes=size) as span:
                 answer = gateway.upload(archive, skill.name)
                 span.set(job_id=answer["job_id"])
         except MegaCodeError as error:
@@ -66,16 +67,14 @@ class Run:
         submitted = {"job_id": self.job_id, "content_hash": bundle.content_hash, "skill_name": skill.name}
         return {"submitted": submitted}
 
-    def _pack(self, skill: Skill, allow_secret: Sequence[str]) -> tuple[Bundle, bytes]:
+    def _pack(self, skill: Skill, allow_secret: Sequence[str]) -> tuple[Bundle, IO[bytes]]:
         import tempfile
 
         from mega_code import bundle as bundles
 
         try:
-            with tempfile.TemporaryFile() as stream:
-                bundle = bundles.pack(skill.folder, stream, allow_secret=allow_secret)
-                stream.seek(0)
-                archive = stream.read()
+            archive = tempfile.TemporaryFile()  # noqa: SIM115 - the caller closes it
+            bundle = bundles.pack(skill.folder, archive, allow_secret=allow_secret)
         except OSError as error:
             raise MegaCodeError("invalid_path", f"The bundle could not be written: {error.strerror}.") from None
         left_out = f", {bundle.left_out} left out" if bundle.left_out else ""
@@ -115,7 +114,8 @@ class Run:
         while True:
             gateway = Gateway.of(self.settings)
             try:
-                job = wait_for(gateway, job_id, timeout_s and max(LEAST_S, until - time.monotonic()))
+                left = timeout_s and max(LEAST_S, until - time.monotonic())
+                job = wait_for(gateway, job_id, left, records.age_s(self.data, job_id))
                 return self._finish(job_id, gateway, job["status"])
             except NotTerminal:
                 return {"timeout": {"job_id": job_id, "elapsed_s": self.elapsed_s()}}

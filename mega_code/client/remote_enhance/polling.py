@@ -14,9 +14,11 @@ from mega_code.console import progress, say
 from mega_code.errors import MegaCodeError
 from mega_code.job import TERMINAL
 
-FIRST_DELAY_S = 1.0
-LAST_DELAY_S = 10.0
-GROWTH = 1.6
+# Where the server holds no answer back, the next look comes after a share of the time that the job has taken so far:
+# what is over in seconds is seen at once, and a job of twenty minutes costs no more looks than one every ten seconds.
+SHARE = 1 / 6
+LEAST_DELAY_S = 1.0
+MOST_DELAY_S = 15.0
 HOLD_S = 20
 LOOK_S = 60.0
 FIRST_LOOK_S = 2.0
@@ -29,7 +31,7 @@ class NotTerminal(Exception):
 
 
 class Poller:
-    """Looks at one job until it is terminal. `clock`, `sleep` and `wall` are in seconds."""
+    """Looks at one job until it is terminal. `clock`, `sleep` and `wall` are in seconds; so old is the job: `age_s`."""
 
     def __init__(
         self,
@@ -37,6 +39,7 @@ class Poller:
         job_id: str,
         *,
         timeout_s: float,
+        age_s: float = 0.0,
         clock: Callable[[], float] = time.monotonic,
         sleep: Callable[[float], object] = time.sleep,
         wall: Callable[[], float] = time.time,
@@ -44,7 +47,7 @@ class Poller:
         self.gateway, self.job_id, self.clock, self.sleep = gateway, job_id, clock, sleep
         self.progress = Progress(say, clock, wall, progress)
         self.deadline = clock() + timeout_s if timeout_s else float("inf")
-        self.delay = FIRST_DELAY_S
+        self.began = clock() - age_s
         self.bad_answers = 0
         self.away = False
 
@@ -67,7 +70,7 @@ class Poller:
                 self._failed(poll)
             changed, last = poll.job != last, poll.job
             limit = 0.1
-            self._pause(held=poll.held and (changed or self.clock() - started > FIRST_DELAY_S))
+            self._pause(held=poll.held and (changed or self.clock() - started > LEAST_DELAY_S))
 
     def _seen(self, job: dict[str, Any]) -> None:
         if self.away:
@@ -94,10 +97,9 @@ class Poller:
         if left <= 0:
             raise NotTerminal
         if held:
-            self.delay = FIRST_DELAY_S
             return
-        self._sleep(min(jittered(self.delay), left))
-        self.delay = min(LAST_DELAY_S, self.delay * GROWTH)
+        delay = min(MOST_DELAY_S, max(LEAST_DELAY_S, SHARE * (self.clock() - self.began)))
+        self._sleep(min(jittered(delay), left))
         if self.clock() >= self.deadline:
             raise NotTerminal
 
@@ -116,6 +118,6 @@ def _tell(span: telemetry.Span, poll: Poll) -> None:
         span.fail(poll.trouble.code)
 
 
-def wait_for(gateway: Gateway, job_id: str, timeout_s: float) -> dict[str, Any]:
+def wait_for(gateway: Gateway, job_id: str, timeout_s: float, age_s: float = 0.0) -> dict[str, Any]:
     """`Poller.wait` with the real clock; `timeout_s` 0 waits for ever."""
-    return Poller(gateway, job_id, timeout_s=timeout_s).wait()
+    return Poller(gateway, job_id, timeout_s=timeout_s, age_s=age_s).wait()
