@@ -49,6 +49,7 @@ QUEUED = 1000
 UPLOADS_AT_ONCE = 4
 KEPT = (10, 10_000)
 CALLS = 1000
+LOOK_S = 0.25
 P99_MS, GROWTH, COST = 100.0, 1.1, 1.2
 API = f"{API_BASE}/skill-enhance"
 
@@ -180,6 +181,7 @@ class Load:
 
     async def _follow(self, user: int) -> None:
         delay = 1.0
+        await asyncio.sleep(random.random())
         while True:
             asked = call(self.to, self.keys[user], "GET", f"{API}/jobs/{self.jobs[user][-1]}", "Prefer: wait=20\r\n")
             answer = await asked
@@ -214,7 +216,7 @@ async def under_load(to: Address, keys: list[str], jobs: int, store: Path) -> Me
     polling = asyncio.ensure_future(load.poll(enough))
     curve = [(first, resident_mib(to.pid))]
     while curve[-1][0] < jobs and not polling.done():
-        await asyncio.sleep(1)
+        await asyncio.sleep(LOOK_S)
         curve.append((ended(store), resident_mib(to.pid)))
         await load.submit(curve[-1][0] - curve[-2][0])
     rate = (curve[-1][0] - first) / (time.perf_counter() - began)

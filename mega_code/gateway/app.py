@@ -44,7 +44,7 @@ class Api:
         self.uploads = uploads
         self.signer = signer
         self.folders = folders
-        self.longpoll = LongPoll(jobs.changed, config.max_holds)
+        self.longpoll = LongPoll(jobs.changed, config.max_holds, config.max_holds_a_user)
         self.app = bottle.Bottle()
         self.app.default_error_handler = _bare_error
         for method, path, call in (

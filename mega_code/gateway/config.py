@@ -42,6 +42,7 @@ class Config(NamedTuple):
     max_attempts: int = 3
     threads: int = 32
     max_holds: int = 24
+    max_holds_a_user: int = 8
     body: int = 25 * MIB + 64 * KIB
     # Above `body`, so that a body somewhat too large is read to its end and its sender sees the answer.
     body_hard: int = 40 * MIB

@@ -13,8 +13,8 @@ from typing import Any, Callable, NamedTuple, Optional
 
 from mega_code.gateway.api_error import ApiError
 from mega_code.gateway.config import Clock, Config, timestamp
-from mega_code.gateway.database import Database, Row
-from mega_code.gateway.longpoll import Changes
+from mega_code.gateway.database import OPEN, Database, Row
+from mega_code.gateway.longpoll import Changes, News
 from mega_code.gateway.reports import Reports
 from mega_code.gateway.result import Artifact, Ending, PublishedFile, Result, without_artifact
 from mega_code.job import TERMINAL
@@ -89,7 +89,7 @@ class Jobs:
         self.clock = clock
         self.model = model
         self.queued = Changes()
-        self.changed = Changes()
+        self.changed = News()
 
     def get(self, job_id: str, user_id: str) -> Job:
         """A user's job. Raises ApiError `not_found`, for another user's just the same."""
@@ -139,7 +139,7 @@ class Jobs:
             raise ApiError(
                 "duplicate_content_hash", "This content was submitted before.", {"existing_job_id": row["job_id"]}
             )
-        (waiting,) = tx.execute("SELECT COUNT(*) FROM jobs WHERE status IN ('queued', 'running')").fetchone()
+        (waiting,) = tx.execute(f"SELECT COUNT(*) FROM jobs WHERE {OPEN}").fetchone()
         if waiting >= self.config.max_queued:
             raise ApiError(
                 "queue_full",
@@ -158,32 +158,32 @@ class Jobs:
         with self.database.transaction() as tx:
             given_up = self._give_up_exhausted(tx)
             taken = tx.execute(
-                """UPDATE jobs SET status = 'running', phase = 'intake', phase_started_at = ?,
+                f"""UPDATE jobs SET status = 'running', phase = 'intake', phase_started_at = ?,
                 current_iteration = NULL, total_iterations = NULL,
                 lease = ?, lease_expires = ?, attempts = attempts + 1, version = version + 1
-                WHERE seq = (SELECT seq FROM jobs WHERE status = 'queued'
-                OR (status = 'running' AND lease_expires <= ?) ORDER BY seq LIMIT 1)""",
+                WHERE seq = (SELECT seq FROM jobs WHERE {OPEN} AND (status = 'queued' OR lease_expires <= ?)
+                ORDER BY seq LIMIT 1)""",
                 (timestamp(now), lease, now.timestamp() + self.config.lease_s, now.timestamp()),
             ).rowcount
             row = tx.execute(f"SELECT {_COLUMNS} FROM jobs WHERE lease = ?", (lease,)).fetchone() if taken else None
-        if row or given_up:
-            self.changed.notify()
+        self.changed.notify(*given_up, *([row["job_id"]] if row else []))
         return Job(*row) if row else None
 
-    def _give_up_exhausted(self, tx: sqlite3.Connection) -> bool:
-        """A job whose workers keep dying ends here, or it would take every worker down for ever."""
+    def _give_up_exhausted(self, tx: sqlite3.Connection) -> list[str]:
+        """A job whose workers keep dying ends here, or it would take every worker down for ever; the ids of such."""
         rows = tx.execute(
-            "SELECT job_id, skill_id, attempts FROM jobs WHERE status = 'running' AND lease_expires <= ? AND attempts >= ?",
+            f"""SELECT job_id, skill_id, attempts FROM jobs
+            WHERE {OPEN} AND status = 'running' AND lease_expires <= ? AND attempts >= ?""",
             (self.clock().timestamp(), self.config.max_attempts),
         ).fetchall()
         for row in rows:
             reason = f"The gateway died {row['attempts']} times while it worked on this job; its log may say why."
             self._end_early(tx, row, "failed", reason)
-        return bool(rows)
+        return [row["job_id"] for row in rows]
 
     def seconds_to_expiry(self) -> Optional[float]:
         """How long until the first lease runs out; None where no job is running."""
-        row = self.database.one("SELECT MIN(lease_expires) AS first FROM jobs WHERE status = 'running'")
+        row = self.database.one(f"SELECT MIN(lease_expires) AS first FROM jobs WHERE {OPEN} AND status = 'running'")
         if row is None or row["first"] is None:
             return None
         return max(0.0, float(row["first"]) - self.clock().timestamp())
@@ -212,7 +212,7 @@ class Jobs:
                 version = version + 1 WHERE lease = ?""",
                 (*after, started, lease),
             )
-        self.changed.notify()
+        self.changed.notify(row["job_id"])
         return False
 
     def forgive(self, lease: str) -> None:
@@ -236,7 +236,7 @@ class Jobs:
                 self._end_early(tx, row, status, "Cancelled on request.")
             else:
                 self._end(tx, ending, artifact.folder, page)
-        self.changed.notify()
+        self.changed.notify(ending.job_id)
         return status
 
     def _end_early(self, tx: sqlite3.Connection, row: Row, status: str, reason: str) -> None:
@@ -268,7 +268,7 @@ class Jobs:
     def expire_all(self) -> None:
         """Let every running job be claimed at once; for a process that knows itself to be the only one."""
         with self.database.transaction() as tx:
-            tx.execute("UPDATE jobs SET lease_expires = 0 WHERE status = 'running'")
+            tx.execute(f"UPDATE jobs SET lease_expires = 0 WHERE {OPEN} AND status = 'running'")
 
     def cancel(self, job_id: str, user_id: str) -> Job:
         """Cancel a queued job at once, a running one at its next step.
@@ -284,7 +284,7 @@ class Jobs:
                 self._end_early(tx, row, "cancelled", "Cancelled on request.")
             else:
                 tx.execute("UPDATE jobs SET cancel_requested = 1 WHERE job_id = ?", (job.job_id,))
-        self.changed.notify()
+        self.changed.notify(job.job_id)
         return self.get(job_id, user_id)
 
 
