@@ -74,7 +74,7 @@ class Gateway:
         listener = self._bind(port)
         number = listener.getsockname()[1]
         self.database.set_meta("port", str(number))
-        self._http = HttpServer(self.api.app, listener, self.config)
+        self._http = HttpServer(self.api.app, listener, self.config, self.keys.admits)
         self._http.start()
         for worker in self.workers:
             worker.start()
