@@ -82,6 +82,13 @@ MIGRATIONS: tuple[tuple[str, ...], ...] = (
         "DROP INDEX one_job_a_content",
         f"CREATE UNIQUE INDEX one_job_a_content ON jobs (user_id, content_hash, model) WHERE status NOT IN {_RETRYABLE}",
     ),
+    (
+        "ALTER TABLE jobs ADD COLUMN expired_at REAL",
+        "DROP INDEX one_job_a_content",
+        f"""CREATE UNIQUE INDEX one_job_a_content ON jobs (user_id, content_hash, model)
+        WHERE status NOT IN {_RETRYABLE} AND expired_at IS NULL""",
+        "CREATE INDEX kept_jobs ON jobs (completed_at) WHERE result IS NOT NULL",
+    ),
 )
 
 Row = sqlite3.Row

@@ -102,8 +102,8 @@ class Jobs:
         return Job(*row)
 
     def result(self, job_id: str) -> Optional[Result]:
-        """How a job ended, or None for one that has not."""
-        row = self.database.one("SELECT result FROM jobs WHERE job_id = ?", (job_id,))
+        """How a job ended, or None for one that has not, or so long ago that it is kept no longer."""
+        row = self.database.one("SELECT result FROM jobs WHERE job_id = ? AND expired_at IS NULL", (job_id,))
         return Result(**json.loads(row["result"])) if row and row["result"] else None
 
     def files(self, job_id: str) -> list[PublishedFile]:
@@ -120,8 +120,11 @@ class Jobs:
         return None if row is None else f"{row['folder']}/{row['relpath']}"
 
     def folders(self) -> list[tuple[str, str, bool]]:
-        """Every job's id with the name of its artifact folder, empty where it has none, and whether it has ended."""
-        rows = self.database.all("SELECT job_id, folder, completed_at FROM jobs")
+        """The id of every job that is kept with the name of its artifact folder, if any, and whether it has ended."""
+        rows = self.database.all(
+            "SELECT job_id, folder, completed_at FROM jobs WHERE result IS NOT NULL UNION ALL"
+            f" SELECT job_id, folder, completed_at FROM jobs WHERE {OPEN}"
+        )
         return [(row["job_id"], row["folder"], row["completed_at"] is not None) for row in rows]
 
     def insert(self, tx: sqlite3.Connection, job_id: str, user_id: str, skill_id: str, content_hash: str) -> None:
@@ -132,7 +135,7 @@ class Jobs:
         model = self.model()
         row = tx.execute(
             """SELECT job_id FROM jobs WHERE user_id = ? AND content_hash = ? AND model = ?
-            AND status NOT IN ('failed', 'cancelled', 'enhancement_blocked')""",
+            AND status NOT IN ('failed', 'cancelled', 'enhancement_blocked') AND expired_at IS NULL""",
             (user_id, content_hash, model),
         ).fetchone()
         if row:

@@ -24,6 +24,7 @@ from mega_code.gateway.folders import Folders
 from mega_code.gateway.http import HttpServer
 from mega_code.gateway.jobs import Jobs
 from mega_code.gateway.reports import Reports
+from mega_code.gateway.retention import Retention
 from mega_code.gateway.uploads import Uploads
 from mega_code.gateway.worker import Evaluator, Worker
 from mega_code.paths import DataDir
@@ -54,6 +55,7 @@ class Gateway:
         self.jobs.expire_all()
         work = evaluator or Evaluation(self.folders)
         self.workers = [Worker(self.jobs, self.folders, work, f"worker-{n}") for n in range(config.workers)]
+        self.retention = Retention(self.database, self.folders, config, clock)
         signer = Signer(self._secret(), config.url_ttl_s)
         self.api = Api(config, clock, self.keys, self.jobs, Uploads(self.jobs, self.folders), signer, self.folders)
         self.url = ""
@@ -78,6 +80,7 @@ class Gateway:
         self._http.start()
         for worker in self.workers:
             worker.start()
+        self.retention.start()
         self.url = f"http://{HOST}:{number}"
         return self.url
 
@@ -103,11 +106,13 @@ class Gateway:
         self._closed = True
         for worker in self.workers:
             worker.stop()
+        self.retention.stop()
         self.jobs.changed.close()
         self.jobs.queued.close()
         answered = self._http.stop(HTTP_GRACE_S)
         deadline = time.monotonic() + WORKER_GRACE_S
-        ended = [worker.join(max(0.0, deadline - time.monotonic())) for worker in self.workers]
+        ended = [self.retention.join(max(0.0, deadline - time.monotonic()))]
+        ended += [worker.join(max(0.0, deadline - time.monotonic())) for worker in self.workers]
         self.database.close()
         return answered and all(ended)
 

@@ -92,12 +92,13 @@ def test_settings_have_defaults_and_are_read_from_the_environment() -> None:
             "MEGA_CODE_GATEWAY_WORKERS": "3",
             "MEGA_CODE_GATEWAY_LEASE_S": "0.5",
             "MEGA_CODE_GATEWAY_URL_TTL_S": "60",
+            "MEGA_CODE_GATEWAY_KEEP_DAYS": "0.5",
         }
-    ) == Config(max_queued=0, workers=3, lease_s=0.5, url_ttl_s=60)
+    ) == Config(max_queued=0, workers=3, lease_s=0.5, url_ttl_s=60, keep_days=0.5)
 
 
 @pytest.mark.parametrize("value", ["x", "-1", "nan", "inf", "1e99", "0x10"])
-@pytest.mark.parametrize("name", ["MAX_QUEUED", "WORKERS", "LEASE_S", "URL_TTL_S"])
+@pytest.mark.parametrize("name", ["MAX_QUEUED", "WORKERS", "LEASE_S", "URL_TTL_S", "KEEP_DAYS"])
 def test_a_setting_that_is_no_number_in_range_is_refused_by_name(name: str, value: str) -> None:
     with pytest.raises(MegaCodeError, match=f"MEGA_CODE_GATEWAY_{name} is '{value}'") as caught:
         from_env({f"MEGA_CODE_GATEWAY_{name}": value})
