@@ -33,7 +33,7 @@ CODES: dict[str, Code] = {
     "invalid_job_id": Code(BAD_INPUT, "the job id is no UUID", "Copy the id from the output of the submission."),
     "invalid_path": Code(BAD_INPUT, "a path cannot be used", "Correct the path that the message names."),
     "skill_not_found": Code(
-        BAD_INPUT, "no such skill in the project or global scope", "Pick a name from list-skills --all."
+        BAD_INPUT, "no such skill in the project or global scope", "Pick a name from scripts/skills.sh list --all."
     ),
     "ambiguous_skill": Code(BAD_INPUT, "the name fits several skills", "Name one of the candidates in full."),
     "plugin_cache_project_dir": Code(

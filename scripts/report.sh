@@ -2,6 +2,7 @@
 # Usage: report.sh ENVELOPE.json [--log PATH]
 #
 # Say in words what an envelope (the RESULT_JSON of another script) means, and what to do next.
+# Prints those words.
 #
 #   --log PATH   the transcript to point at
 #

