@@ -72,7 +72,8 @@ class Jobs:
     """`queued` is told when a job waits for a worker, `changed` when anything visible of a job changed.
 
     `reports` keeps the page of a job that ends, so that it is there when the end is seen. `model` says what a job that
-    comes now is measured by: the same content may come once for each.
+    comes now is measured by: the same content may come once for each. `spent` gives what a job has used of models: one
+    that ends before its evaluation does tells that too.
     """
 
     def __init__(
@@ -82,12 +83,14 @@ class Jobs:
         clock: Clock,
         reports: Optional[Reports] = None,
         model: Callable[[], str] = lambda: STATIC,
+        spent: Callable[[str], Any] = lambda job_id: None,
     ) -> None:
         self.database = database
         self.reports = reports
         self.config = config
         self.clock = clock
         self.model = model
+        self.spent = spent
         self.queued = Changes()
         self.changed = News()
 
@@ -228,6 +231,8 @@ class Jobs:
         row = self.database.one("SELECT job_id, skill_id FROM jobs WHERE lease = ?", (lease,))
         if row is None:
             raise LeaseLost
+        if result.usage_snapshot is None:
+            result = result._replace(usage_snapshot=self.spent(row["job_id"]))
         ending = Ending(row["job_id"], row["skill_id"], status, timestamp(self.clock()), result, artifact.files)
         page = (
             self.reports.draw(ending.body()) if self.reports else None
@@ -245,7 +250,8 @@ class Jobs:
     def _end_early(self, tx: sqlite3.Connection, row: Row, status: str, reason: str) -> None:
         """End a job that nothing came of."""
         now = timestamp(self.clock())
-        ending = Ending(row["job_id"], row["skill_id"], status, now, without_artifact(reason))
+        result = without_artifact(reason)._replace(usage_snapshot=self.spent(row["job_id"]))
+        ending = Ending(row["job_id"], row["skill_id"], status, now, result)
         self._end(tx, ending, "", self.reports.draw(ending.body()) if self.reports else None)
 
     def _end(self, tx: sqlite3.Connection, ending: Ending, folder: str, page: Optional[bytes]) -> None:

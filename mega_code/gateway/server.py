@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import functools
 import logging
 import os
 import secrets
@@ -19,7 +20,7 @@ from mega_code.gateway.artifacts import Signer
 from mega_code.gateway.auth import Keys
 from mega_code.gateway.config import Clock, Config, utc_now
 from mega_code.gateway.database import Database
-from mega_code.gateway.evaluation import Evaluation, asked_model
+from mega_code.gateway.evaluation import Evaluation, asked_model, spent
 from mega_code.gateway.folders import Folders
 from mega_code.gateway.http import HttpServer
 from mega_code.gateway.jobs import Jobs
@@ -49,7 +50,8 @@ class Gateway:
         self.database = Database(self.folders.database)
         self.config = config
         self.keys = Keys(self.database, clock)
-        self.jobs = Jobs(self.database, config, clock, Reports(self.folders), asked_model)
+        used = functools.partial(spent, self.folders)
+        self.jobs = Jobs(self.database, config, clock, Reports(self.folders), asked_model, used)
         prebuilt = [str(row["id"]) for row in self.database.all("SELECT id FROM prebuilt")]
         self.folders.sweep(self.jobs.folders(), prebuilt)
         self.jobs.expire_all()
