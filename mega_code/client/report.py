@@ -132,7 +132,7 @@ def _terminal(envelope: Envelope, log: Optional[str]) -> list[str]:
         lines.append(f"Reason: {plain(reason, keep=VERBATIM)}")
     for key, value in result.items():
         if key not in SHOWN_APART and value is not None:
-            lines.append(f"{_line(key)}: {_short(value, VALUE_CHARS)}")
+            lines.append(f"{_line(key)}: {'none' if value in ([], {}) else _short(value, VALUE_CHARS)}")
     lines.append(f"Job: {_line(envelope.get('job_id') or result.get('job_id') or 'unknown')}")
     if log:
         lines.append(f"Log: {_line(log)}")

@@ -45,7 +45,7 @@ class Api:
         self.uploads = uploads
         self.signer = signer
         self.folders = folders
-        self.longpoll = LongPoll(jobs.changed, config.max_holds)
+        self.longpoll = LongPoll(jobs.changed, config.max_holds, config.max_holds_a_user)
         self.app = bottle.Bottle()
         self.app.default_error_handler = _bare_error
         for method, path, call in (
@@ -93,9 +93,12 @@ class Api:
     def result(self, job_id: str) -> Any:
         """How a job ended, with fresh artifact URLs."""
         job = self.jobs.get(job_id, self._user())
-        ended = self.jobs.result(job.job_id)
-        if not job.terminal or ended is None:
+        if not job.terminal:
             raise ApiError("not_terminal", f"The job is {job.status}.", {"status": job.status})
+        ended = self.jobs.result(job.job_id)
+        if ended is None:
+            days = f"{self.config.keep_days:g} days"
+            raise ApiError("missing_artifact", f"What comes of a job is kept for {days}; submit the skill again.")
         now, origin = self.clock().timestamp(), _origin()
         ending = Ending(job.job_id, job.skill_id, job.status, job.completed_at, ended, self.jobs.files(job.job_id))
         body = ending.body()

@@ -155,7 +155,8 @@ class Worker:
             ended = self.jobs.finish(lease, status, result, artifact)
             _tell(telemetry.current(), ended, result.artifact_kind)
             kept = artifact.folder if ended == status else ""
-            remove(self.folders.workspace(job.job_id))
+            for needless in (self.folders.workspace(job.job_id), self.folders.archive(job.job_id)):
+                remove(needless)
             log.info("job %s: %s", job.job_id, ended)
         except (Abandoned, LeaseLost):
             self.jobs.release(lease)

@@ -496,7 +496,6 @@ def test_what_a_kill_left_half_done_on_disk_is_swept(home: Path) -> None:
         assert not any(path.exists() for path in half_written)
         assert [path.name for path in (gateway / "jobs").iterdir()] == [job_id]
         assert sorted(path.name.split("-")[0] for path in (gateway / "jobs" / job_id).iterdir()) == [
-            "archive.zip",
             "artifact",
             "history.json",
             "report.html",
