@@ -1,9 +1,10 @@
 # shellcheck shell=bash
 # Which Python runs our modules, and how: sourced by common.sh.
 #
-# uv where it is there; else the bundle's own virtual environment; else the Python on PATH, without asking it first
-# whether it has the packages: a module that misses one ends with status 97 before it has read or said anything, and
-# only then the virtual environment is made and the module started again in it.
+# MEGA_CODE_PYTHON, which `mega-code` sets to its own; else uv where it is there; else the bundle's own virtual
+# environment; else the Python on PATH. None is asked first whether it has the packages: a module that misses one ends
+# with status 97 before it has read or said anything, and only then the virtual environment is made and the module
+# started again in it.
 
 MISSING_PACKAGES=97
 VENV="$DATA_DIR/runtime/venv"
@@ -36,9 +37,11 @@ start_python() { # <module> [args...]; takes the place of the subshell it is cal
 }
 
 choose_python() {
-  if command -v uv >/dev/null && prepare_uv; then
+  if [ -n "${MEGA_CODE_PYTHON:-}" ]; then
+    launcher=("$MEGA_CODE_PYTHON")
+  elif command -v uv >/dev/null && prepare_uv; then
     launcher=(uv run --quiet --no-sync --directory "$MEGA_DIR" --extra gateway --extra optimize python)
-  elif [[ -x "$VENV/bin/python" && "$(cat -- "$VENV/complete" 2>/dev/null)" == "$(requirements)" ]]; then
+  elif venv_is_complete; then
     launcher=("$VENV/bin/python")
   elif command -v python3 >/dev/null; then
     launcher=(python3)
@@ -65,9 +68,14 @@ prepare_uv() { # whether uv's environment is ready; uv's own failures share stat
   return 1
 }
 
-make_venv() { # builds VENV, or leaves with 5
+venv_is_complete() {
+  [[ -x "$VENV/bin/python" && "$(cat -- "$VENV/complete" 2>/dev/null)" == "$(requirements)" ]]
+}
+
+make_venv() { # builds VENV where it is not complete, or leaves with 5; from then on it is what runs
   local python requirement wanted=() status=0
-  for python in python3 python python3.13 python3.12 python3.11 python3.10 python3.9 ''; do
+  ! venv_is_complete || { launcher=("$VENV/bin/python") && return; }
+  for python in "${MEGA_CODE_PYTHON:-python3}" python3 python python3.13 python3.12 python3.11 python3.10 python3.9 ''; do
     ! "${python:-false}" -c 'import ensurepip, sys; sys.exit(sys.version_info < (3, 9))' 2>/dev/null || break
   done
   [ -n "$python" ] || die 5 "no Python 3.9 or later with the venv module is on PATH; install one (Debian: python3-venv), or uv."
