@@ -39,7 +39,8 @@ testing="$MEGA_DIR/scripts/lib/testing.py"
 envs="$(absolute "${MEGA_CODE_TEST_ENV:-$DATA_DIR/test-env}")"
 failed=() reports=()
 cd -- "$MEGA_DIR"
-unset "${!MEGA_CODE_@}" PYTHONDONTWRITEBYTECODE PYTHONPATH PYTHONSAFEPATH
+for name in ${!MEGA_CODE_@}; do unset "$name"; done
+unset PYTHONDONTWRITEBYTECODE PYTHONPATH PYTHONSAFEPATH
 
 version() { # <python>; its version, nothing where it does not run
   "$1" -c 'import platform; print(platform.python_version())' 2>/dev/null || :
