@@ -106,7 +106,7 @@ run_logged() { # <log> <module> [args...]; stdout to the log, stderr to the log 
     supervise "$@" >>"$log" 2>&3 || status=$?
   fi
   exec 3>&-
-  while kill -0 "$tee" 2>/dev/null; do sleep 0.02; done
+  while kill -0 "$tee" 2>/dev/null; do nap 0.02; done
   return "$status"
 }
 
@@ -137,6 +137,10 @@ pass_on() { # <signal>
   [ -z "$running" ] || kill -s "$1" "$running" 2>/dev/null || :
 }
 
+nap() { # <seconds>; a whole one where sleep knows no fractions; a signal may cut it short
+  sleep "$1" 2>/dev/null || [ $? -gt 128 ] || sleep 1 || :
+}
+
 # Bash can wait for ever for what dies just as it begins to wait, so nothing is waited for before it is gone. A signal is
 # said again until it is heard, since what is only starting does not listen yet.
 await_job() { # waits for the own end of what runs; its status
@@ -146,7 +150,7 @@ await_job() { # waits for the own end of what runs; its status
     [ -z "$signal" ] || kill -s "$signal" "$running" 2>/dev/null || :
     [[ -z "$signal" && "$rounds" -lt 40 ]] || pause=0.2
     rounds=$((rounds + 1))
-    sleep "$pause" || :
+    nap "$pause"
   done
   wait "$running" 2>/dev/null || status=$?
   running=''

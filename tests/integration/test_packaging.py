@@ -90,6 +90,14 @@ def test_the_sdist_holds_a_clone_with_its_links(built: Built, clone: Path) -> No
     assert {name: held.get(name) for name in own if held.get(name) != own[name]} == {}
 
 
+@pytest.fixture
+def empty(room: Room) -> Room:
+    """A room where no Python on PATH has a package of ours; uv finds this one's own base."""
+    room.env["PATH"] = "/usr/local/bin:/usr/bin:/bin:/usr/sbin:/sbin"
+    room.env["UV_PYTHON"] = str(Path(sys.executable).resolve())
+    return room
+
+
 class Installed:
     """A mega-code command in a room of its own; `command` is how it is called."""
 
@@ -106,19 +114,14 @@ class Installed:
         return done.stdout.strip()
 
 
-def environment(room: Room) -> Path:
-    """A new virtual environment of this Python, with pip."""
+def by_pip(room: Room, *what: object) -> Path:
+    """Install into a virtual environment of this Python, new if there is none yet; where its commands are."""
     made = room.root / "an environment"
     done = room.run([sys.executable, "-m", "venv", made])
     assert done.returncode == 0, done.stderr
-    return made
-
-
-def by_pip(room: Room, *what: object) -> Installed:
-    made = environment(room)
     done = room.run([made / "bin" / "pip", "install", "--quiet", *what], timeout=MINUTES)
     assert done.returncode == 0, done.stderr
-    return Installed(room, [made / "bin" / "mega-code"])
+    return made / "bin"
 
 
 def install(way: str, room: Room, built: Built, clone: Path) -> Installed:
@@ -136,14 +139,12 @@ def install(way: str, room: Room, built: Built, clone: Path) -> Installed:
     return Installed(room, [packagers() / "uvx", "--quiet", "--from", f"{built.wheel}[gateway]", "mega-code"])
 
 
-@pytest.mark.parametrize("way", ["pip, wheel", "pip, sdist", "pip, editable", "pipx", "uvx"])
-def test_from_an_empty_environment_the_whole_flow_runs(way: str, room: Room, built: Built, clone: Path) -> None:
-    command = install(way, room, built, clone)
-    bundle = Path(command.out("path"))
-    example = bundle / "examples" / "commit-message"
+def enhance_the_example(command: Installed) -> None:
+    """The whole flow with the embedded gateway; nothing is fetched for it, and nothing changed in the bundle."""
+    room, bundle = command.room, Path(command.out("path"))
     before = files_below(bundle)
     try:
-        done = command.run("enhance", example, "--yes")
+        done = command.run("enhance", bundle / "examples" / "commit-message", "--yes")
     finally:
         command.run("gateway", "stop")
     assert done.returncode == 0, done.stdout + done.stderr
@@ -154,17 +155,25 @@ def test_from_an_empty_environment_the_whole_flow_runs(way: str, room: Room, bui
     assert files_below(bundle) == before
 
 
-def test_the_base_brings_what_two_packages_need_and_goes_without_a_trace(room: Room, built: Built) -> None:
-    command = by_pip(room, built.wheel)
-    folder = Path(str(command.command[0])).parent
-    listed = json.loads(room.run([folder / "pip", "list", "--format", "json"]).stdout)
-    assert {package["name"].lower() for package in listed} - {"pip", "setuptools"} == {"mega-code", *NEEDED}
+@pytest.mark.parametrize("way", ["pip, sdist", "uv, editable", "pipx", "uvx"])
+def test_from_an_empty_environment_the_whole_flow_runs(way: str, empty: Room, built: Built, clone: Path) -> None:
+    enhance_the_example(install(way, empty, built, clone))
 
+
+def test_the_wheel_brings_what_two_packages_need_runs_with_its_extra_and_goes_without_a_trace(
+    empty: Room, built: Built
+) -> None:
+    folder = by_pip(empty, built.wheel)
+    command = Installed(empty, [folder / "mega-code"])
+    listed = json.loads(empty.run([folder / "pip", "list", "--format", "json"]).stdout)
+    assert {package["name"].lower() for package in listed} - {"pip", "setuptools"} == {"mega-code", *NEEDED}
     version = listed[[package["name"] for package in listed].index("mega-code")]["version"]
     assert command.out("--version") == f"mega-code {version}"
     assert json.loads(command.out("skills", "list", "--all")) == []
-    assert command.run("skills", "resolve", "nothing").returncode == 4
 
-    removed = room.run([folder / "pip", "uninstall", "--quiet", "--yes", "mega-code"])
+    by_pip(empty, f"{built.wheel}[gateway]")
+    enhance_the_example(command)
+
+    removed = empty.run([folder / "pip", "uninstall", "--quiet", "--yes", "mega-code"])
     assert removed.returncode == 0, removed.stderr
     assert [str(path) for path in folder.parent.rglob("*") if "mega" in path.name] == []
