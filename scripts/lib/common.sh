@@ -3,6 +3,7 @@
 
 self="${self:-$0}"
 MEGA_DIR="$(CDPATH='' cd -P -- "$(dirname -- "${BASH_SOURCE[0]}")/../.." && pwd -P)"
+[ -d "$MEGA_DIR/mega_code" ] || MEGA_DIR="${MEGA_DIR%/skills/*}" # a skill's own copy of the scripts, where links are none
 
 say() { # <message...>
   local name="${self##*/}"

@@ -1,9 +1,10 @@
 # shellcheck shell=bash
 # Which Python runs our modules, and how: sourced by common.sh.
 #
-# uv where it is there; else the bundle's own virtual environment; else the Python on PATH, without asking it first
-# whether it has the packages: a module that misses one ends with status 97 before it has read or said anything, and
-# only then the virtual environment is made and the module started again in it.
+# MEGA_CODE_PYTHON, which `mega-code` sets to its own; else uv where it is there; else the bundle's own virtual
+# environment; else the Python on PATH. None is asked first whether it has the packages: a module that misses one ends
+# with status 97 before it has read or said anything, and only then the virtual environment is made and the module
+# started again in it.
 #
 # Where spans are wanted, uv's environment, or a virtual environment of its own, has the packages for them too; where
 # those cannot be had, it goes on without.
@@ -66,7 +67,9 @@ look_only='' # set by a doctor, who takes what is ready and prepares nothing
 
 choose_python() {
   ! with_spans || want_spans
-  if command -v uv >/dev/null && prepare_uv; then
+  if [ -n "${MEGA_CODE_PYTHON:-}" ]; then
+    launcher=("$MEGA_CODE_PYTHON")
+  elif command -v uv >/dev/null && prepare_uv; then
     launcher=(uv run --quiet --no-sync --directory "$MEGA_DIR" "${extras[@]}" python)
   elif is_complete; then
     launcher=("$VENV/bin/python")
@@ -101,12 +104,13 @@ prepare_uv() { # whether uv's environment is ready; uv's own failures share stat
   forgo_spans && prepare_uv
 }
 
-make_venv() { # builds VENV, or leaves with 5
+make_venv() { # builds VENV where it is not complete, or leaves with 5; from then on it is what runs
   local python requirement wanted=() status=0
+  ! is_complete || { launcher=("$VENV/bin/python") && return; }
   if lately "$VENV.failed" && forgo_spans && is_complete; then
     launcher=("$VENV/bin/python") && return
   fi
-  for python in python3 python python3.13 python3.12 python3.11 python3.10 python3.9 ''; do
+  for python in "${MEGA_CODE_PYTHON:-python3}" python3 python python3.13 python3.12 python3.11 python3.10 python3.9 ''; do
     ! "${python:-false}" -c 'import ensurepip, sys; sys.exit(sys.version_info < (3, 9))' 2>/dev/null || break
   done
   [ -n "$python" ] || die 5 "no Python 3.9 or later with the venv module is on PATH; install one (Debian: python3-venv), or uv."
@@ -148,7 +152,7 @@ run_logged() { # <log> <module> [args...]; stdout to the log, stderr to the log 
     supervise "$@" >>"$log" 2>&3 || status=$?
   fi
   exec 3>&- 5>&- 6>&-
-  while kill -0 "$tee" 2>/dev/null; do sleep 0.02; done
+  while kill -0 "$tee" 2>/dev/null; do nap 0.02; done
   # A module that was killed has left its line.
   [[ ! -t 2 || "$status" -le 128 || "${TERM:-dumb}" == dumb ]] || printf '\r\033[J' >&2
   unset MEGA_CODE_TERMINAL
@@ -183,6 +187,10 @@ pass_on() { # <signal>
   [ -z "$running" ] || kill -s "$1" -- "$group$running" 2>/dev/null || :
 }
 
+nap() { # <seconds>; a whole one where sleep knows no fractions; a signal may cut it short
+  sleep "$1" 2>/dev/null || [ $? -gt 128 ] || sleep 1 || :
+}
+
 # Bash can wait for ever for what dies just as it begins to wait, so nothing is waited for before it is gone. A signal is
 # said again until it is heard, since what is only starting does not listen yet.
 await_job() { # waits for the own end of what runs; its status
@@ -192,7 +200,7 @@ await_job() { # waits for the own end of what runs; its status
     [ -z "$signal" ] || kill -s "$signal" -- "$group$running" 2>/dev/null || :
     [[ -z "$signal" && "$rounds" -lt 40 ]] || pause=0.2
     rounds=$((rounds + 1))
-    sleep "$pause" || :
+    nap "$pause"
   done
   wait "$running" 2>/dev/null || status=$?
   running=''

@@ -133,6 +133,27 @@ run --quiet --no-sync --directory $CLONE --extra gateway --extra optimize python
   equal 1 "$(grep -c . "$ROOM/python.calls")"
 }
 
+@test "runtime: the Python that MEGA_CODE_PYTHON names comes before uv, and needs nothing else" {
+  clone
+  uv 0
+  recorder our-python
+  MEGA_CODE_PYTHON="$BIN/our-python" run -0 --separate-stderr "$CLONE/scripts/args.sh" <<<'my-skill'
+  equal my-skill "$(value SKILL_NAME)"
+  equal "-m mega_code.client.arguments" "$(cat "$ROOM/our-python.calls")"
+  [ ! -e "$ROOM/uv.calls" ]
+}
+
+@test "runtime: where the skills have copies for links, as in a wheel, the bundle is still the one around them" {
+  clone
+  mkdir -p "$CLONE/skills/one"
+  mv "$CLONE" "$ROOM/skills" && CLONE="$ROOM/skills"
+  cp -R "$CLONE/scripts" "$CLONE/skills/one/scripts"
+  for folder in "$CLONE" "$CLONE/skills/one"; do
+    run -0 --separate-stderr bash -c "self=x && . '$folder/scripts/lib/common.sh' && printf '%s\n' \"\$MEGA_DIR\""
+    equal "$(cd "$CLONE" && pwd -P)" "$output"
+  done
+}
+
 @test "runtime: stdin, arguments and status are the module's own" {
   recorder python3
   run -0 args.sh <<<'my-skill'
