@@ -21,6 +21,7 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
+from benchmarks.measure import PREFIX, compared, report, seconds
 from benchmarks.slow_model import slow_model
 
 LATENCY_S = 0.2
@@ -89,19 +90,12 @@ def main() -> int:
     with slow_model(LATENCY_S) as url:
         pairs = []
         for _ in range(ROUNDS):
-            with tempfile.TemporaryDirectory(prefix="mega code ") as root:
+            with tempfile.TemporaryDirectory(prefix=PREFIX) as root:
                 pairs.append((bare(url), measure(url, Path(root))))
     threads, taken = (statistics.median(side) for side in zip(*pairs))
-    ideal = CALLS * LATENCY_S / CONCURRENCY
-    rows = (
-        ("calls × latency ÷ concurrency", ideal, taken / ideal, f"≤ {BAR:.2f}"),
-        ("the same calls from bare threads", threads, statistics.median(ours / theirs for theirs, ours in pairs), "-"),
-    )
-    print("| what | ours | against | ratio | bar |\n|---|---|---|---|---|")
-    for against, seconds, ratio, bar in rows:
-        what = f"evaluation, {CASES} cases × {REPEATS} repeats × 2 arms, {LATENCY_S} s a call, {CONCURRENCY} at a time"
-        print(f"| {what} | {taken:.2f} s | {against}: {seconds:.2f} s | {ratio:.2f} | {bar} |")
-    return 0 if taken / ideal <= BAR else 1
+    what = f"evaluation, {CASES} cases × {REPEATS} repeats × 2 arms, {LATENCY_S} s a call, {CONCURRENCY} at a time"
+    ideal = f"calls × latency ÷ concurrency (bare threads: {seconds(threads)})"
+    return report([compared(what, [taken], ideal, [CALLS * LATENCY_S / CONCURRENCY], BAR)])
 
 
 if __name__ == "__main__":

@@ -36,6 +36,7 @@ from urllib.parse import urlsplit
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
+from benchmarks.measure import PREFIX, REPOSITORY, Row, compared, counted, report
 from mega_code.gateway.auth import Keys
 from mega_code.gateway.config import utc_now
 from mega_code.gateway.database import Database
@@ -43,7 +44,6 @@ from mega_code.gateway.folders import Folders
 from mega_code.paths import DataDir
 from mega_code.settings import API_BASE
 
-REPOSITORY = Path(__file__).resolve().parents[1]
 CLIENTS = 100
 QUEUED = 1000
 UPLOADS_AT_ONCE = 4
@@ -258,25 +258,19 @@ def main(argv: Optional[list[str]] = None) -> int:
     parser = argparse.ArgumentParser(description="The embedded gateway under load.")
     parser.add_argument("--jobs", type=int, default=QUEUED, help=f"jobs in all (default: {QUEUED})")
     arguments = parser.parse_args(argv)
-    with tempfile.TemporaryDirectory(prefix="mega code ") as root:
+    with tempfile.TemporaryDirectory(prefix=PREFIX) as root:
         loaded, few, many = (Path(root) / name for name in ("load", "few", "many"))
         with gateway(loaded, CLIENTS) as (to, keys):
             store = Folders(DataDir(loaded).gateway).database
             measured = asyncio.run(under_load(to, keys, arguments.jobs, store))
         with gateway(few, 1, KEPT[0]) as (small, one), gateway(many, 1, KEPT[1]) as (large, other):
             cheap, dear = asyncio.run(cost((small, one[0], kept_job(few)), (large, other[0], kept_job(many))))
-    rows = [
-        *load_rows(measured),
-        (f"status call, {KEPT[1]} jobs kept", f"{dear:.2f} ms", f"{cheap:.2f} ms, {KEPT[0]} kept", dear / cheap, COST),
-    ]
-    print("| what | ours | against | ratio | bar |\n|---|---|---|---|---|")
-    for what, ours, against, ratio, bar in rows:
-        print(f"| gateway: {what} | {ours} | {against} | {ratio:.2f} | ≤ {bar:.2f} |")
-    return 0 if all(ratio <= bar for *_, ratio, bar in rows) else 1
+    kept = f"status call, gateway that keeps {KEPT[1]:,} jobs"
+    return report([*load_rows(measured), compared(kept, [dear / 1000], f"{KEPT[0]} jobs", [cheap / 1000], COST)])
 
 
-def load_rows(measured: Measured) -> list[tuple[str, str, str, float, float]]:
-    """What, ours, against, ratio, bar; and the curve to stderr."""
+def load_rows(measured: Measured) -> list[Row]:
+    """How long a status call takes and how memory grows; the curve goes to stderr."""
     load, curve = measured.load, measured.curve
     for count, mib in curve[:: max(1, len(curve) // 20)]:
         print(f"{count} jobs ended: {mib:.1f} MiB", file=sys.stderr)
@@ -284,17 +278,13 @@ def load_rows(measured: Measured) -> list[tuple[str, str, str, float, float]]:
     count, last = curve[-1]
     early, before = next(point for point in curve if point[0] >= count / 10)
     p99 = statistics.quantiles(load.took_ms, n=100)[98]
-    timed = f"{len(load.took_ms)} status calls of {CLIENTS} clients, {QUEUED} jobs queued: p99 (median {statistics.median(load.took_ms):.0f} ms)"
-    return [
-        (timed, f"{p99:.0f} ms", f"{P99_MS:.0f} ms", p99 / P99_MS, 1.0),
-        (
-            f"memory after {count} jobs, {measured.rate:.0f} a second",
-            f"{last:.1f} MiB",
-            f"{before:.1f} MiB after {early}",
-            last / before,
-            GROWTH,
-        ),
-    ]
+    asked = f"status call while {CLIENTS} clients poll and {QUEUED:,} jobs are queued, p99"
+    shown = f"{p99:.0f} ms, median {statistics.median(load.took_ms):.0f} ms"
+    memory = f"gateway's memory after {count:,} jobs, {measured.rate:.0f} a second"
+    flat = Row(
+        memory, f"{last:.1f} MiB", f"{before:.1f} MiB after {early:,}", f"{last / before:.2f}", last / before, GROWTH
+    )
+    return [counted(asked, p99, shown, P99_MS, " ms"), flat._replace(unit="×")]
 
 
 if __name__ == "__main__":

@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # Usage: test.sh [--quick] [--all]
 #
-# Set up what the tests need, outside of this clone, and run every test: linters and types, unit and
+# Set up what the tests need, outside of this clone, and run every test. Linters and types, unit and
 # integration tests under coverage, the rest without, then unit tests on every other Python from 3.9
 # to 3.13 that is here, and integration tests on the oldest and the newest.
 # Prints what each run says, and in the last line: N passed, N failed, N skipped.

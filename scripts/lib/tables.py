@@ -1,7 +1,7 @@
 """Write the tables of the documents that stand in the code already: `python -m scripts.lib.tables`, from the repository.
 
 A table's place is a line `<!-- NAME: python -m scripts.lib.tables -->`, then the table, then `<!-- end -->`. Standard
-library and our own error table only.
+library and our own error table only. The benchmarks' is what they wrote last.
 """
 
 from __future__ import annotations
@@ -76,10 +76,15 @@ def scripts() -> str:
     return table(["script", "does", "prints", "exit"], rows)
 
 
+def benchmarks() -> str:
+    return (REPOSITORY / "benchmarks" / "RESULTS.md").read_text("utf-8")
+
+
 TABLES: dict[str, Callable[[], str]] = {
     "error-codes": error_codes,
     "first-errors": first_errors,
     "scripts": scripts,
+    "benchmarks": benchmarks,
 }
 
 

@@ -89,10 +89,18 @@ def test_a_module_explains_itself_without_packages_and_its_examples_are_understo
         assert {word for word in words[3:] if word.startswith("--")} <= known
 
 
+def test_the_installed_command_explains_itself_and_its_examples_name_commands_of_its(room: Room) -> None:
+    done = room.run([sys.executable, "-m", "mega_code", "--help"], env={**room.env, "PYTHONPATH": str(REPOSITORY)})
+    assert (done.returncode, done.stderr) == (0, "")
+    for example in check_shape(done.stdout):
+        program, command, *_ = shlex.split(example)
+        assert (program, f"{command}.sh" in SCRIPTS) == ("mega-code", True)
+
+
 def test_every_command_there_is_has_its_help_checked() -> None:
     root = REPOSITORY / "mega_code"
     mains = [path for path in root.rglob("*.py") if '__name__ == "__main__"' in path.read_text("utf-8")]
     names = {".".join(path.relative_to(REPOSITORY).with_suffix("").parts).replace(".__main__", "") for path in mains}
     # Started by another of ours alone, they have no flags that a person gives.
     inner = {"mega_code.client.arguments", "mega_code.hitl.lines", "mega_code.hitl.review_server"}
-    assert names - inner == set(MODULES)
+    assert names - inner == {"mega_code", *MODULES}

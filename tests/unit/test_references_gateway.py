@@ -39,5 +39,6 @@ def test_the_limits_are_those_of_the_code() -> None:
         str(limits.files),
         str(config.connections),
         str(config.max_holds),
+        str(config.max_holds_a_user),
         str(config.max_attempts),
     ]

@@ -13,7 +13,7 @@ from support.room import REPOSITORY
 SETTINGS, EVALUATION = (REPOSITORY / "references" / f"{name}.md" for name in ("settings", "evaluation"))
 TITLES = ("Server", "Places", "Embedded gateway", "Network", "Processes")
 OURS = re.compile(r"\bMEGA_CODE_[A-Z_]*[A-Z]\b")
-TEST_SH = {"MEGA_CODE_TEST_ENV", "MEGA_CODE_TEST_CHROMIUM", "MEGA_CODE_TEST_CLAUDE", "MEGA_CODE_TEST_GGUF"}
+TEST_SH = {f"MEGA_CODE_TEST_{name}" for name in ("CHROMIUM", "CLAUDE", "ENV", "GGUF", "PACKAGERS")}
 
 
 def sources() -> list[Path]:
