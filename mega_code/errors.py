@@ -59,7 +59,7 @@ CODES: dict[str, Code] = {
     # The result and its installation.
     "missing_staging": Code(BAD_INPUT, "nothing is staged for that job", "Fetch it again with --poll-existing JOB_ID."),
     "missing_artifact": Code(
-        BAD_INPUT, "the job has no files to install", "Look at the job's result; nothing was changed."
+        BAD_INPUT, "the job has no files to install", "Look at the job's result, or submit the skill again."
     ),
     "sha256_mismatch": Code(
         BAD_INPUT, "a file is not the one that was published", "Fetch it again with --poll-existing JOB_ID."

@@ -121,6 +121,7 @@ class DataDir:
         self.client_json = self.gateway / "client.json"
         self.pending_skills = root / "data" / "pending-skills"
         self.skill_enhance = root / "data" / "skill-enhance"
+        self.given_up = root / "runtime" / "spans-given-up"
 
     def staging(self, job_id: str) -> Path:
         """Verified files of one job, not yet installed."""

@@ -3,6 +3,7 @@
 
 self="${self:-$0}"
 MEGA_DIR="$(CDPATH='' cd -P -- "$(dirname -- "${BASH_SOURCE[0]}")/../.." && pwd -P)"
+[ -d "$MEGA_DIR/mega_code" ] || MEGA_DIR="${MEGA_DIR%/skills/*}" # a skill's own copy of the scripts, where links are none
 
 say() { # <message...>
   local name="${self##*/}"
@@ -96,6 +97,7 @@ remote_step() { # <result.json|install.json> <log to go on with, or ''> [args...
   shift 2
   run_logged "$LOG" "$STEP" "$@" --result-json "$RESULT_JSON" || status=$?
   trap '' INT TERM # the outcome is known, and has to be said
+  hears=self
   printf 'LOG=%s\nRESULT_JSON=%s\n' "$LOG" "$RESULT_JSON"
   if [ -s "$RESULT_JSON" ]; then
     run_python "${HEADLINE[@]}" "$RESULT_JSON" || say "the result cannot be read; see $LOG."

@@ -1,7 +1,7 @@
 """Write the tables of the documents that stand in the code already: `python -m scripts.lib.tables`, from the repository.
 
 A table's place is a line `<!-- NAME: python -m scripts.lib.tables -->`, then the table, then `<!-- end -->`. Standard
-library and our own error table only.
+library and our own error table only. The benchmarks' is what they wrote last.
 """
 
 from __future__ import annotations
@@ -46,9 +46,9 @@ def header(source: str) -> Header:
     paragraphs = [" ".join(paragraph.split()) for paragraph in text.split("\n\n")]
     said = [sentence for paragraph in paragraphs[1:] for sentence in re.split(r"(?<=[.…]) (?=[A-Z])", paragraph)]
     printed = [sentence[len("Prints ") :] for sentence in said if sentence.startswith("Prints ")]
-    ends = re.search(r"Exit: (.+)\.$", paragraphs[-1])
-    assert ends, paragraphs[0]
-    return Header(paragraphs[0], said[0].rstrip("."), "".join(printed).rstrip("."), ends[1])
+    ends = [paragraph[len("Exit: ") :] for paragraph in paragraphs if paragraph.startswith("Exit: ")]
+    assert len(ends) == 1, paragraphs[0]
+    return Header(paragraphs[0], said[0].rstrip("."), "".join(printed).rstrip("."), ends[0].rstrip("."))
 
 
 def table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
@@ -76,10 +76,15 @@ def scripts() -> str:
     return table(["script", "does", "prints", "exit"], rows)
 
 
+def benchmarks() -> str:
+    return (REPOSITORY / "benchmarks" / "RESULTS.md").read_text("utf-8")
+
+
 TABLES: dict[str, Callable[[], str]] = {
     "error-codes": error_codes,
     "first-errors": first_errors,
     "scripts": scripts,
+    "benchmarks": benchmarks,
 }
 
 

@@ -1,4 +1,4 @@
-"""What scripts/test.sh asks Python: `requirements full|base`, one a line, or `counts JUNIT.xml...`, the closing line.
+"""What scripts/test.sh asks Python: `requirements full|base|packagers`, one a line, or `counts JUNIT.xml...`, the closing line.
 
 Standard library only. `base` leaves out what only lints, types, measures or shows pages. A file that is not there
 counts as one failure: that run broke down.
@@ -24,10 +24,13 @@ TOOLS = (
     "types-requests",
 )
 ONLY_FULL = ('skills-ref; python_version >= "3.11"', 'xllamacpp; python_version >= "3.10"')
+PACKAGERS = ("pipx", "uv")  # in an environment of their own: our scripts use any uv on PATH
 XDIST = "pytest<9.2"  # with 9.2 and pytest-xdist 3.8 the groups of --dist loadgroup are forgotten
 
 
 def requirements(kind: str) -> list[str]:
+    if kind == "packagers":
+        return [*PACKAGERS]
     config = configparser.ConfigParser()
     config.read("setup.cfg", "utf-8")
     extras = config["options.extras_require"]

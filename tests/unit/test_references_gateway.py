@@ -6,7 +6,7 @@ import argparse
 from pathlib import Path
 
 from mega_code.bundle import MIB
-from mega_code.gateway import cli
+from mega_code.gateway import usage
 from mega_code.gateway.config import KIB, Config
 from mega_code.gateway.folders import ARCHIVE, HISTORY, REPORT, WORKSPACE, Folders
 from mega_code.gateway.intake import Limits
@@ -17,7 +17,7 @@ PATH = REPOSITORY / "references" / "gateway.md"
 
 
 def test_the_commands_are_those_of_the_parser() -> None:
-    (group,) = (action for action in cli._parser()._actions if isinstance(action, argparse._SubParsersAction))
+    (group,) = (action for action in usage.parser()._actions if isinstance(action, argparse._SubParsersAction))
     expected = [[f"`{choice.dest}`", str(choice.help)] for choice in group._choices_actions]
     assert rows(section(PATH, "Commands")) == expected
 
@@ -39,5 +39,6 @@ def test_the_limits_are_those_of_the_code() -> None:
         str(limits.files),
         str(config.connections),
         str(config.max_holds),
+        str(config.max_holds_a_user),
         str(config.max_attempts),
     ]

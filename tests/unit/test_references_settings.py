@@ -13,7 +13,7 @@ from support.room import REPOSITORY
 SETTINGS, EVALUATION = (REPOSITORY / "references" / f"{name}.md" for name in ("settings", "evaluation"))
 TITLES = ("Server", "Places", "Embedded gateway", "Network", "Processes")
 OURS = re.compile(r"\bMEGA_CODE_[A-Z_]*[A-Z]\b")
-TEST_SH = {"MEGA_CODE_TEST_ENV", "MEGA_CODE_TEST_CHROMIUM", "MEGA_CODE_TEST_CLAUDE", "MEGA_CODE_TEST_GGUF"}
+TEST_SH = {f"MEGA_CODE_TEST_{name}" for name in ("CHROMIUM", "CLAUDE", "ENV", "GGUF", "PACKAGERS")}
 
 
 def sources() -> list[Path]:
@@ -43,6 +43,6 @@ def test_every_other_variable_in_the_tables_is_read_by_the_code_or_what_it_uses(
 
 def test_the_defaults_are_those_of_the_code() -> None:
     shown, config = documented(), Config()
-    for name in ("MAX_QUEUED", "WORKERS", "LEASE_S", "URL_TTL_S"):
+    for name in ("MAX_QUEUED", "WORKERS", "LEASE_S", "URL_TTL_S", "KEEP_DAYS"):
         assert shown[f"MEGA_CODE_GATEWAY_{name}"][1] == f"`{getattr(config, name.lower()):g}`"
     assert shown["MEGA_CODE_ENHANCE_DOWNLOAD_HOST_SUFFIXES"][1] == f"`{','.join(DEFAULT_HOST_SUFFIXES)}`"

@@ -11,6 +11,7 @@ from typing import IO, Any, NamedTuple, Optional
 
 import requests
 
+from mega_code import telemetry
 from mega_code.client.remote_enhance import transport
 from mega_code.client.remote_enhance.answers import Json, parse_object
 from mega_code.client.remote_enhance.encodings import BadEncoding
@@ -153,7 +154,7 @@ class Gateway:
         return self._answer(response)
 
     def _send(self, method: str, path: str, headers: dict[str, str], **options: Any) -> transport.Response:
-        url = f"{self.server_url}{API_BASE}{path}"
+        url, headers = f"{self.server_url}{API_BASE}{path}", {**headers, **telemetry.headers()}
         return self._transport.send(method, url, cap=ANSWER_BYTES, token=self._key, headers=headers, **options)
 
     def _answer(self, response: transport.Response) -> Json:

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import NamedTuple, Optional
 
-from mega_code import places
+from mega_code import places, telemetry
 from mega_code.client.remote_enhance import staging
 from mega_code.client.remote_enhance.manifest import File
 from mega_code.console import warn
@@ -36,7 +36,8 @@ def install(staged: Path, files: Sequence[File], name: str, scope: str, project:
 
     Raises MegaCodeError: `missing_staging`, `sha256_mismatch`, `install_failed`; then the old skill still stands.
     """
-    staging.verify(staged, files)
+    with telemetry.span("verify", files=len(files)):
+        staging.verify(staged, files)
     _compare_names(staged, name)
     place = skills_root(scope, project) / name
     try:

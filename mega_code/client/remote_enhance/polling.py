@@ -6,10 +6,11 @@ import time
 from collections.abc import Callable
 from typing import Any
 
+from mega_code import telemetry
 from mega_code.client.remote_enhance.api import Gateway, Poll
 from mega_code.client.remote_enhance.progress import Progress
 from mega_code.client.remote_enhance.retrying import jittered
-from mega_code.console import say
+from mega_code.console import progress, say
 from mega_code.errors import MegaCodeError
 from mega_code.job import TERMINAL
 
@@ -22,6 +23,7 @@ HOLD_S = 20
 LOOK_S = 60.0
 FIRST_LOOK_S = 2.0
 BAD_ANSWERS = 5
+TURN_S = 0.25
 
 
 class NotTerminal(Exception):
@@ -43,7 +45,7 @@ class Poller:
         wall: Callable[[], float] = time.time,
     ) -> None:
         self.gateway, self.job_id, self.clock, self.sleep = gateway, job_id, clock, sleep
-        self.progress = Progress(say, clock, wall)
+        self.progress = Progress(say, clock, wall, progress)
         self.deadline = clock() + timeout_s if timeout_s else float("inf")
         self.began = clock() - age_s
         self.bad_answers = 0
@@ -57,7 +59,9 @@ class Poller:
             left = self.deadline - self.clock()
             started = self.clock()
             wait_s = int(min(HOLD_S, max(0.0, left)))
-            poll = self.gateway.look(self.job_id, wait_s, min(LOOK_S, max(limit, left)), self.progress.tick)
+            with telemetry.span("poll", "client", job_id=self.job_id) as span:
+                poll = self.gateway.look(self.job_id, wait_s, min(LOOK_S, max(limit, left)), self.progress.tick)
+                _tell(span, poll)
             if poll.job is not None:
                 self._seen(poll.job)
                 if poll.job["status"] in TERMINAL:
@@ -102,8 +106,16 @@ class Poller:
     def _sleep(self, seconds: float) -> None:
         until = self.clock() + seconds
         while (left := until - self.clock()) > 0:
-            self.sleep(min(left, 1.0))
+            self.sleep(min(left, TURN_S))
             self.progress.tick()
+
+
+def _tell(span: telemetry.Span, poll: Poll) -> None:
+    """What a look has shown, in its span."""
+    if poll.job:
+        span.set(status=poll.job["status"], phase=poll.job.get("phase_public"))
+    elif poll.trouble:
+        span.fail(poll.trouble.code)
 
 
 def wait_for(gateway: Gateway, job_id: str, timeout_s: float, age_s: float = 0.0) -> dict[str, Any]:
