@@ -73,7 +73,8 @@ class Parser(argparse.ArgumentParser):
     """Raises MegaCodeError `invalid_arguments` instead of leaving the process."""
 
     def __init__(self, **options: object) -> None:
-        super().__init__(allow_abbrev=False, **options)  # type: ignore[arg-type]
+        # Named from the start: for its own --help argparse would import a library of archives to find out a width.
+        super().__init__(allow_abbrev=False, formatter_class=_Formatter, **options)  # type: ignore[arg-type]
         shaped(self)
 
     def error(self, message: str) -> NoReturn:

@@ -10,7 +10,6 @@ import re
 from typing import Any, NamedTuple, Optional, Union
 
 DEEPEST = 40  # columns
-_ODD = re.compile("[^\n -~\u00a0-\u2027\u202a-\ud7ff\ue000-\ufefe\uff00-\ufffd\U00010000-\U0010ffff]")
 _ENTRY = re.compile(r"([A-Za-z_][A-Za-z0-9_-]{0,60}):(?: +(.*))?")
 _QUOTED = re.compile(r"\"([^\"\\]*)\"|'([^']*)'")
 _FLOW = re.compile(r"\[([A-Za-z0-9_./, -]*)\]")
@@ -27,9 +26,12 @@ class _Line(NamedTuple):
     text: str
 
 
+_END = _Line(-1, "")
+
+
 def read(source: str) -> Optional[dict[str, Any]]:
     """A mapping of words to strings on one line, booleans, and lists and mappings of those; None for all else."""
-    if _ODD.search(source):
+    if not source.replace("\n", "").isprintable():  # tabs, other ends of lines, marks that are not seen
         return None
     bare = [(line, line.strip(" ")) for line in source.split("\n")]
     reader = _Reader([_Line(len(line) - len(line.lstrip(" ")), text) for line, text in bare if text])
@@ -47,15 +49,16 @@ class _Reader:
         self.lines = lines[::-1]
 
     def _next(self) -> _Line:
-        return self.lines[-1] if self.lines else _Line(-1, "")
+        return self.lines[-1] if self.lines else _END
 
     def mapping(self, indent: int) -> dict[str, Any]:
         """The entries that stand at `indent`, up to a line that is none."""
         if indent > DEEPEST:
             raise _NotPlain
         found: dict[str, Any] = {}
-        while self._next().indent == indent and not self._next().text.startswith("- "):
-            entry = _ENTRY.fullmatch(self.lines.pop().text)
+        while (line := self._next()).indent == indent and not line.text.startswith("- "):
+            self.lines.pop()
+            entry = _ENTRY.fullmatch(line.text)
             if not entry or entry[1].lower() in _RESERVED:
                 raise _NotPlain
             found[entry[1]] = _scalar(entry[2]) if entry[2] else self._below(indent)
@@ -72,7 +75,7 @@ class _Reader:
 
     def _sequence(self, indent: int) -> list[Any]:
         items: list[Any] = []
-        while self._next().indent == indent and self._next().text.startswith("- "):
+        while (line := self._next()).indent == indent and line.text.startswith("- "):
             text = self.lines.pop().text
             item = text[2:].lstrip(" ")
             if _ENTRY.fullmatch(item):

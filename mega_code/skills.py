@@ -52,7 +52,7 @@ def _everywhere(project: Path, data: DataDir) -> Iterator[Skill]:
 
 def _below(root: Path, scope: Optional[str]) -> Iterator[Skill]:
     for name in names(root):
-        yield read(name, root / name / SKILL_MD, scope)
+        yield read(name, root.joinpath(name, SKILL_MD), scope)
 
 
 def names(root: Path) -> list[str]:
@@ -61,7 +61,9 @@ def names(root: Path) -> list[str]:
         listed = sorted(os.listdir(root))
     except OSError:
         return []
-    return [name for name in listed if SKILL_NAME.fullmatch(name) and os.path.isfile(root / name / SKILL_MD)]
+    return [
+        name for name in listed if SKILL_NAME.fullmatch(name) and os.path.isfile(os.path.join(root, name, SKILL_MD))
+    ]
 
 
 def read(name: str, path: Path, scope: Optional[str]) -> Skill:

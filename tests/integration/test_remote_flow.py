@@ -296,11 +296,15 @@ def test_a_server_that_echoes_the_token_does_not_get_it_shown(client: Client, fa
 def test_a_busy_gateway_is_asked_again_under_one_idempotency_key(
     client: Client, fake: FakeGateway, status: int
 ) -> None:
-    client.skill()
+    folder = client.skill()
+    (folder / "data.bin").write_bytes(os.urandom(300_000))  # more than leaves in one block
     fake.on("POST", "uploads", Answer(status, b"busy", (("Retry-After", "0"),)), times=2)
     assert client("--skill-name", "demo-skill", "--no-wait").status == 0
     assert fake.count("POST", "uploads") == 3
-    assert len({seen.headers["idempotency-key"] for seen in fake.seen}) == 1
+    assert len({(seen.headers["idempotency-key"], seen.body) for seen in fake.seen}) == 1
+    out = io.BytesIO()
+    bundle.pack(folder, out)
+    assert b"\r\n\r\n" + out.getvalue() + b"\r\n--" in fake.seen[-1].body
 
 
 def test_dropped_connections_are_retried_too(client: Client, fake: FakeGateway) -> None:

@@ -9,6 +9,7 @@ import sys
 from typing import Any
 
 import pytest
+import yaml
 
 from support.client import Client
 
@@ -128,13 +129,33 @@ def test_bad_usage_is_an_error_envelope_too(client: Client) -> None:
         assert status == 4 and answer["error"]["code"] == "invalid_arguments"
 
 
-def test_listing_imports_no_requests_and_without_skills_no_yaml(client: Client) -> None:
+def python(client: Client, code: str) -> str:
+    """What a Python of its own prints last."""
+    done = subprocess.run(
+        [sys.executable, "-c", code], env=client.env, cwd=client.project, capture_output=True, text=True
+    )
+    assert done.returncode == 0, done.stderr
+    return done.stdout.splitlines()[-1]
+
+
+def test_listing_imports_no_requests_and_for_plain_frontmatter_no_yaml(client: Client) -> None:
+    client.skill("demo-a", text=OURS.format("demo-a"))
+    client.skill("demo-b", "global", TOP_LEVEL.format("demo-b"))
     code = (
         "import sys; from mega_code.client import skill_enhance_helper as h, report; from mega_code.client.remote_enhance import cli; "
         "h.main(['list-skills']); cli.main(['--list-cached', '--skill-name', 'x']); cli.main(['--list-backups']); "
         "print(sorted({'requests', 'yaml', 'urllib3', 'http.client'} & set(sys.modules)))"
     )
-    done = subprocess.run(
-        [sys.executable, "-c", code], env=client.env, cwd=client.project, capture_output=True, text=True
+    assert python(client, code) == "[]"
+
+
+@pytest.mark.skipif(not yaml.__with_libyaml__, reason="this PyYAML has no C library")
+def test_frontmatter_that_is_not_plain_is_read_by_the_c_library(client: Client) -> None:
+    client.skill(
+        "demo-a", text=OURS.format("demo-a").replace("description: D demo-a", "description: >-\n  D\n  demo-a")
     )
-    assert done.stdout.splitlines()[-1] == "[]", done.stderr
+    code = (
+        "import yaml, yaml.scanner; del yaml.scanner.Scanner.fetch_more_tokens\n"
+        "from mega_code.client import skill_enhance_helper as h; h.main(['list-skills'])"
+    )
+    assert json.loads(python(client, code))[0]["description"] == "D demo-a"

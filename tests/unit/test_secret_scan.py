@@ -41,3 +41,18 @@ def test_a_secret_is_found_behind_many_false_starts(shape: Shape) -> None:
     for start in shape.starts:
         text = (start + b" ") * 1000 + b"key=AKIA" + b"J" * 16
         assert find(text) == (text.index(b"AKIAJ"), "AWS access key") or shape.rest == b""
+
+
+@pytest.mark.parametrize(
+    ("text", "kind"),
+    [
+        (b"xoxb-" + b"1" * 10, "Slack token"),
+        (b"AccountKey=" + b"abcde12345/" * 6, "Azure storage key"),
+        (b"-----BEGIN PRIVATE KEY-----\n", "private-key block"),
+        (b"---- BEGIN SSH2 ENCRYPTED PRIVATE KEY ----", "private-key block"),
+        (b"PuTTY-User-Key-File-3:", "private-key block"),
+    ],
+    ids=lambda value: value if isinstance(value, str) else "",
+)
+def test_the_shortest_words_that_a_secret_can_be_made_of_are_looked_at(text: bytes, kind: str) -> None:
+    assert find(b"one " + text) == (4, kind)
