@@ -138,6 +138,8 @@ class _Packer:
                     secrets.feed(chunk)
                 digest.update(chunk)
                 yield chunk
+                if size == state.st_size and len(chunk) < room:  # as much as it has, and there was room for more
+                    return
 
         if self.archive:
             self.archive.add(path, mode, checked())

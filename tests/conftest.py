@@ -9,8 +9,11 @@ from pathlib import Path
 import hypothesis
 import pytest
 
+from mega_code.gateway.server import Gateway
 from support.client import Client
 from support.fake_gateway import FakeGateway
+from support.gateway import Client as GatewayClient
+from support.gateway import Evaluator, client_of, running
 from support.room import Room, is_foreign
 
 # How long an example takes says nothing on a machine that does other things as well. MEGA_CODE_TEST_EXAMPLES asks for
@@ -48,3 +51,23 @@ def fake() -> Iterator[FakeGateway]:
 def client(fake: FakeGateway, room: Room) -> Client:
     """The command, pointed at the misbehaving gateway."""
     return Client(room, fake.env)
+
+
+@pytest.fixture
+def held() -> Evaluator:
+    """Evaluations that wait for the test."""
+    return Evaluator(held=True)
+
+
+@pytest.fixture
+def gateway(tmp_path: Path, held: Evaluator) -> Iterator[Gateway]:
+    """A gateway in this process, whose evaluations wait for the test."""
+    with running(tmp_path / "data dir", held) as started:
+        yield started
+        held.step(1000)
+
+
+@pytest.fixture
+def alice(gateway: Gateway) -> GatewayClient:
+    """A user of that gateway."""
+    return client_of(gateway, "alice")

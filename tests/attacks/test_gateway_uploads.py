@@ -10,7 +10,6 @@ import struct
 import time
 import zipfile
 import zlib
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, Callable, Union
 
@@ -18,27 +17,10 @@ import pytest
 
 from mega_code.bundle import MIB
 from mega_code.gateway.server import Gateway
-from support.gateway import SKILL, Client, Evaluator, client_of, error, running, skill_zip
+from support.gateway import SKILL, Client, Evaluator, error, skill_zip
 from support.tally import tally
 
 PROMPT_S = 20.0  # on a busy machine; what is meant is that none takes minutes
-
-
-@pytest.fixture
-def held() -> Evaluator:
-    return Evaluator(held=True)
-
-
-@pytest.fixture
-def gateway(tmp_path: Path, held: Evaluator) -> Iterator[Gateway]:
-    with running(tmp_path / "data dir", held) as started:
-        yield started
-        held.step(1000)
-
-
-@pytest.fixture
-def alice(gateway: Gateway) -> Client:
-    return client_of(gateway)
 
 
 class Zip:

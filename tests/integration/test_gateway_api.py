@@ -6,7 +6,6 @@ import hashlib
 import re
 import stat
 import zipfile
-from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any, Callable, Optional
@@ -32,24 +31,6 @@ from support.gateway import (
 UUID = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")
 NOBODY = "00000000-0000-4000-8000-000000000000"  # an id of no job
 ISO = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ")
-
-
-@pytest.fixture
-def held() -> Evaluator:
-    return Evaluator(held=True)
-
-
-@pytest.fixture
-def gateway(tmp_path: Path, held: Evaluator) -> Iterator[Gateway]:
-    """A gateway whose evaluations wait for the test."""
-    with running(tmp_path / "data dir", held) as started:
-        yield started
-        held.step(1000)
-
-
-@pytest.fixture
-def alice(gateway: Gateway) -> Client:
-    return client_of(gateway, "alice")
 
 
 @pytest.fixture

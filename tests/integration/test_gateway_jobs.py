@@ -7,7 +7,6 @@ import http.client
 import json
 import threading
 import time
-from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from concurrent.futures import TimeoutError as FutureTimeout
 from datetime import datetime, timedelta, timezone
@@ -43,23 +42,6 @@ RESULT_KEYS = set(
 
 # Half of the time for which a held answer is held here: tells one from the other on the slowest machine.
 AT_ONCE = 10.0
-
-
-@pytest.fixture
-def held() -> Evaluator:
-    return Evaluator(held=True)
-
-
-@pytest.fixture
-def gateway(tmp_path: Path, held: Evaluator) -> Iterator[Gateway]:
-    with running(tmp_path / "data dir", held) as started:
-        yield started
-        held.step(1000)
-
-
-@pytest.fixture
-def alice(gateway: Gateway) -> Client:
-    return client_of(gateway)
 
 
 def fetch(url: str) -> requests.Response:
