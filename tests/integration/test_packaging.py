@@ -126,12 +126,14 @@ def by_pip(room: Room, *what: object) -> Path:
 
 def install(way: str, room: Room, built: Built, clone: Path) -> Installed:
     """The package with the embedded gateway, installed in one of the ways that there are."""
-    if way == "pip, wheel":
-        return by_pip(room, f"{built.wheel}[gateway]")
     if way == "pip, sdist":
-        return by_pip(room, f"{built.sdist}[gateway]")
-    if way == "pip, editable":
-        return by_pip(room, "--editable", f"{clone}[gateway]")
+        return Installed(room, [by_pip(room, f"{built.sdist}[gateway]") / "mega-code"])
+    if way == "uv, editable":
+        made = room.root / "an environment"
+        for command in (["venv", made], ["pip", "install", "--python", made, "--editable", f"{clone}[gateway]"]):
+            done = room.run([packagers() / "uv", "--quiet", *command], timeout=MINUTES)
+            assert done.returncode == 0, done.stderr
+        return Installed(room, [made / "bin" / "mega-code"])
     if way == "pipx":
         return Installed(
             room, [packagers() / "pipx", "run", "--quiet", "--spec", f"{built.wheel}[gateway]", "mega-code"]
