@@ -1,16 +1,14 @@
 """Two arms of 64 cases, three runs each, against a model that takes 200 ms: how close to ideal. Prints one Markdown row.
 
-Ideal are the same requests from a bare pool of 16 threads, in the same run; what arithmetic says stands beside it, which
-a busy machine cannot reach. All the rest counts: the budget, every answer flushed to disk, grading, and the job's own
-state asked for between calls, as in the gateway.
+Ideal is what arithmetic says: calls × latency ÷ concurrency. The same requests from a bare pool of threads stand beside
+it, since that is what this machine can do at most. All the rest counts: the budget, every answer flushed to disk,
+grading, and the job's own state asked for between calls, as in the gateway.
 
 Usage: python benchmarks/evaluation.py
 """
 
 from __future__ import annotations
 
-import json
-import math
 import statistics
 import sys
 import tempfile
@@ -19,11 +17,13 @@ import time
 import uuid
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
-REPOSITORY = Path(__file__).resolve().parent.parent
-sys.path.insert(0, str(REPOSITORY))
+sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
+
+from benchmarks.measure import PREFIX, compared, report, seconds
+from benchmarks.slow_model import slow_model
+
 LATENCY_S = 0.2
 CONCURRENCY = 16
 CASES = 64
@@ -31,32 +31,6 @@ REPEATS = 3
 CALLS = 2 * CASES * REPEATS
 ROUNDS = 3
 BAR = 1.2
-
-
-class Handler(BaseHTTPRequestHandler):
-    """A model that says yes, late."""
-
-    protocol_version = "HTTP/1.1"
-
-    def do_POST(self) -> None:
-        self.rfile.read(int(self.headers["Content-Length"]))
-        time.sleep(LATENCY_S)
-        choice = {"message": {"role": "assistant", "content": "Yes."}, "finish_reason": "stop"}
-        body = json.dumps({"choices": [choice], "usage": {"prompt_tokens": 9, "completion_tokens": 2}}).encode()
-        self.send_response(200)
-        self.send_header("Content-Length", str(len(body)))
-        self.end_headers()
-        self.wfile.write(body)
-
-    def log_message(self, *unused: object) -> None:
-        """Quiet."""
-
-
-class Server(ThreadingHTTPServer):
-    """Takes all calls at once."""
-
-    daemon_threads = True
-    request_queue_size = 128
 
 
 def bare(url: str) -> float:
@@ -84,7 +58,7 @@ def claimed(root: Path) -> Callable[[], None]:
         jobs.insert(tx, str(uuid.uuid4()), "user", "demo", "hash")
     job = jobs.claim()
     assert job and job.lease
-    progress = Progress(jobs, job.job_id, job.lease, root, threading.Event())
+    progress = Progress(jobs, job, job.lease, root, threading.Event())
     return lambda: progress.phase("evaluation_setup")
 
 
@@ -113,24 +87,15 @@ def measure(url: str, root: Path) -> float:
 
 def main() -> int:
     """Exit 1 if the bar is missed."""
-    server = Server(("127.0.0.1", 0), Handler)
-    threading.Thread(target=server.serve_forever, daemon=True).start()
-    url = f"http://127.0.0.1:{server.server_address[1]}/v1"
-    ideal, taken = [], []
-    for _ in range(ROUNDS):
-        ideal.append(bare(url))
-        with tempfile.TemporaryDirectory(prefix="mega code ") as root:
-            taken.append(measure(url, Path(root)))
-    server.shutdown()
-    ratio = statistics.median(ours / theirs for ours, theirs in zip(taken, ideal))
-    cells = (
-        f"{CALLS} calls of {LATENCY_S} s, {CONCURRENCY} at a time",
-        f"{LATENCY_S * math.ceil(CALLS / CONCURRENCY):.2f} s",
-    )
-    figures = (f"{statistics.median(ideal):.2f} s", f"{statistics.median(taken):.2f} s", f"{ratio:.2f}", f"≤ {BAR:.2f}")
-    print("| what | by arithmetic | bare threads | median | ratio | bar |\n|---|---|---|---|---|---|")
-    print(f"| {' | '.join((*cells, *figures))} |")
-    return 0 if ratio <= BAR else 1
+    with slow_model(LATENCY_S) as url:
+        pairs = []
+        for _ in range(ROUNDS):
+            with tempfile.TemporaryDirectory(prefix=PREFIX) as root:
+                pairs.append((bare(url), measure(url, Path(root))))
+    threads, taken = (statistics.median(side) for side in zip(*pairs))
+    what = f"evaluation, {CASES} cases × {REPEATS} repeats × 2 arms, {LATENCY_S} s a call, {CONCURRENCY} at a time"
+    ideal = f"calls × latency ÷ concurrency (bare threads: {seconds(threads)})"
+    return report([compared(what, [taken], ideal, [CALLS * LATENCY_S / CONCURRENCY], BAR)])
 
 
 if __name__ == "__main__":

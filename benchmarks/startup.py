@@ -1,31 +1,55 @@
-"""How fast commands start, against a bare Python in the same run. Prints one Markdown row a claim.
+"""How fast commands start, against a bare Python in the same run.
+
+setup.sh is counted too: Python starts by a wrapper in front of python3, calls by the server that gets them.
 
 Usage: python benchmarks/startup.py
+Exit: 0 every bar is kept, 1 one is missed.
 """
 
 from __future__ import annotations
 
 import os
-import statistics
-import subprocess
+import shlex
 import sys
 import tempfile
 import threading
-import time
-from collections.abc import Sequence
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
-REPOSITORY = Path(__file__).resolve().parent.parent
+sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
+
+from benchmarks.measure import PREFIX, Row, command, compared, counted, interleaved, report
+
 ROUNDS = 15
-# What four checks cost that each start Python and import what a call to a server needs.
-FOUR_STARTS = [[sys.executable, "-c", "import json, requests, yaml"]] * 4
+SKILLS = 200
+BARE = [sys.executable, "-c", "pass"]
+# What each of four checks costs that start Python by themselves and import what a call to a server needs.
+CHECK = [sys.executable, "-c", "import json, requests, yaml"]
+SKILL = """\
+---
+name: skill-{number}
+description: Does the thing number {number}. Use it when somebody asks for that, says so, or means it.
+metadata:
+  author: co-authored by www.megacode.ai
+  version: "1.1.0"
+  generated_at: "2026-04-22T06:11:55Z"
+  tags: [git, automation]
+  roi:
+    - model: gemini-3-flash-preview
+      performance_increase: "67%"
+      token_savings: "0%"
+---
+# Skill {number}
+"""
 
 
 class Profile(BaseHTTPRequestHandler):
-    """A server that accepts every key."""
+    """A server that accepts every key, and counts."""
+
+    calls = 0
 
     def do_GET(self) -> None:
+        Profile.calls += 1
         self.send_response(200)
         self.send_header("Content-Length", "2")
         self.end_headers()
@@ -35,52 +59,68 @@ class Profile(BaseHTTPRequestHandler):
         """Quiet."""
 
 
-def seconds(commands: Sequence[Sequence[str]], env: dict[str, str]) -> float:
-    """Wall time of running the commands one after another."""
-    started = time.perf_counter()
-    for command in commands:
-        subprocess.run(
-            command, env=env, cwd=REPOSITORY, check=True, stdout=subprocess.DEVNULL, stdin=subprocess.DEVNULL
-        )
-    return time.perf_counter() - started
+def write_skills(home: Path) -> None:
+    """Skills of ours, each with the frontmatter of an enhanced one."""
+    for number in range(SKILLS):
+        folder = home / ".claude" / "skills" / f"skill-{number}"
+        folder.mkdir(parents=True)
+        (folder / "SKILL.md").write_text(SKILL.format(number=number))
 
 
-def row(
-    claim: str, ours: Sequence[Sequence[str]], theirs: Sequence[Sequence[str]], bar: float, env: dict[str, str]
-) -> bool:
-    """Measure both in turn, print the ratio of the medians, and say whether it keeps the bar."""
-    pairs = [(seconds(ours, env), seconds(theirs, env)) for _ in range(ROUNDS + 1)][1:]
-    mine, other = (statistics.median(side) for side in zip(*pairs))
-    ratio = mine / other
-    print(f"| {claim} | {mine * 1000:.0f} ms | {other * 1000:.0f} ms | {ratio:.2f} | ≤ {bar:.2f} |", flush=True)
-    return ratio <= bar
+def counting_python(home: Path) -> tuple[Path, Path]:
+    """A folder for PATH whose python3 notes each start, and the file of the notes."""
+    folder, notes = home / "bin", home / "starts"
+    folder.mkdir()
+    wrapper = folder / "python3"
+    wrapper.write_text(f'#!/bin/sh\necho >>{shlex.quote(str(notes))}\nexec {shlex.quote(sys.executable)} "$@"\n')
+    wrapper.chmod(0o755)
+    return folder, notes
+
+
+def rows(home: Path, url: str) -> list[Row]:
+    """Everything that is claimed about starting."""
+    env = {
+        "PATH": os.pathsep.join([os.path.dirname(sys.executable), "/usr/bin", "/bin"]),
+        "HOME": str(home),
+        "MEGA_CODE_SERVER_URL": url,
+        "MEGA_CODE_API_KEY": "benchmark-key",
+        "MEGA_CODE_CLIENT_MODE": "remote",
+    }
+    write_skills(home)
+    client = [sys.executable, "-m", "mega_code.client.remote_enhance"]
+    listing = [sys.executable, "-m", "mega_code.client.skill_enhance_helper", "list-skills"]
+    bare, helping, cached, listed, ready, check = interleaved(
+        ROUNDS,
+        lambda: command(BARE, env),
+        lambda: command([*client, "--help"], env),
+        lambda: command([*client, "--list-cached", "--skill-name", "x"], env),
+        lambda: command(listing, env),
+        lambda: command(["scripts/setup.sh"], env),
+        lambda: command(CHECK, env),
+    )
+    python = "`python3 -c pass`"
+    folder, notes = counting_python(home)
+    Profile.calls = 0
+    command(["scripts/setup.sh"], {**env, "PATH": os.pathsep.join([str(folder), "/usr/bin", "/bin"])})
+    starts = len(notes.read_text().splitlines())
+    return [
+        compared("`--help`", helping, python, bare, 5),
+        compared("`--list-cached`", cached, python, bare, 5),
+        compared(f"`list-skills` on {SKILLS} skills", listed, python, bare, 5),
+        counted("`setup.sh`: Python starts", starts, str(starts), 1),
+        counted("`setup.sh`: HTTP calls", Profile.calls, str(Profile.calls), 1),
+        compared("`setup.sh`", ready, "four checks of one start each", [4 * taken for taken in check], 1 / 3),
+    ]
 
 
 def main() -> int:
-    """Exit 1 if a bar is missed."""
+    """Print the rows; gives the exit status."""
     server = ThreadingHTTPServer(("127.0.0.1", 0), Profile)
     threading.Thread(target=server.serve_forever, daemon=True).start()
-    python = [sys.executable, "-m"]
-    bare = [[sys.executable, "-c", "pass"]]
-    with tempfile.TemporaryDirectory(prefix="mega code ") as home:
-        env = {
-            "PATH": os.pathsep.join([os.path.dirname(sys.executable), os.environ["PATH"]]),
-            "HOME": home,
-            "MEGA_CODE_SERVER_URL": f"http://127.0.0.1:{server.server_address[1]}",
-            "MEGA_CODE_API_KEY": "benchmark-key",
-            "MEGA_CODE_CLIENT_MODE": "remote",
-        }
-        print("| what | ours | against | ratio | bar |\n|---|---|---|---|---|")
-        client = [*python, "mega_code.client.remote_enhance"]
-        kept = [
-            row("`--help` against a bare Python", [[*client, "--help"]], bare, 5, env),
-            row(
-                "`--list-cached` against a bare Python", [[*client, "--list-cached", "--skill-name", "x"]], bare, 5, env
-            ),
-            row("`setup.sh` against four Python starts", [["scripts/setup.sh"]], FOUR_STARTS, 1 / 3, env),
-        ]
+    with tempfile.TemporaryDirectory(prefix=PREFIX) as home:
+        table = rows(Path(home), f"http://127.0.0.1:{server.server_address[1]}")
     server.shutdown()
-    return 0 if all(kept) else 1
+    return report(table)
 
 
 if __name__ == "__main__":

@@ -8,6 +8,7 @@ from __future__ import annotations
 import configparser
 import os
 import sys
+import textwrap
 from collections.abc import Sequence
 from pathlib import Path
 from typing import NoReturn
@@ -16,6 +17,26 @@ from mega_code.errors import BAD_INPUT, NETWORK
 from mega_code.paths import MEGA_DIR
 
 SCRIPTS = MEGA_DIR / "scripts"
+HELP = """\
+Usage: mega-code COMMAND [ARGUMENT...]
+
+Measure a Claude Code skill, improve it, and install the version that is measurably better.
+
+Commands:
+{}
+  path      The folder of this bundle: /plugin marketplace add takes it.
+
+Options:
+  -h, --help      this text; behind a command: that command's
+  -V, --version   the version
+
+Exit: 0 done, 4 no such command, 5 no Bash; else as the command says.
+
+Examples:
+  mega-code enhance "$(mega-code path)/examples/commit-message" --dry-run
+  mega-code enhance doctor
+
+See also: README.md, references/scripts.md"""
 
 
 def main() -> NoReturn:
@@ -52,19 +73,12 @@ def become(script: Path, arguments: Sequence[str]) -> int:
 
 def usage() -> str:
     """The commands, each with the sentence that its script starts with."""
-    lines = [f"  {name:<10}{purpose}" for name, purpose in commands().items()]
-    return "\n".join(
-        (
-            "Usage: mega-code COMMAND [option...]",
-            "",
-            "Measure a Claude Code skill, improve it, and install the version that is measurably better.",
-            "",
-            *lines,
-            "  path      The folder of this bundle: /plugin marketplace add takes it.",
-            "",
-            "mega-code COMMAND --help says more of one. --version prints the version.",
-        )
+    indent = " " * 12
+    rows = (
+        textwrap.fill(purpose, 96, initial_indent=f"  {name:<10}", subsequent_indent=indent)
+        for name, purpose in commands().items()
     )
+    return HELP.format("\n".join(rows))
 
 
 def commands() -> dict[str, str]:

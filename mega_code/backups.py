@@ -7,6 +7,7 @@ import errno
 import os
 import shutil
 import tempfile
+from collections.abc import Sequence
 from datetime import datetime, timezone
 from pathlib import Path
 from typing import Any, Optional
@@ -18,6 +19,8 @@ from mega_code.paths import DataDir
 
 SUFFIX = "-backup"
 REASONS = ("install", "cleanup", "restore")
+MANY = 100  # files; fewer are flushed sooner than threads are started
+FLUSHERS = 4
 
 
 def keep(content: Path, origin: Path, reason: str, data: DataDir) -> Path:
@@ -87,19 +90,41 @@ def copy_tree(source: Path, target: Path) -> None:
 
 
 def flush_tree(path: Path) -> None:
-    """Bring every file and folder below `path` to the disk."""
+    """Bring every file and folder below `path` to the disk. Raises OSError."""
     if path.is_symlink() or not path.is_dir():
         return
-    for base, _, names in os.walk(path):
-        for name in names:
-            file = os.path.join(base, name)
-            if not os.path.islink(file):
-                descriptor = os.open(file, os.O_RDONLY | os.O_NONBLOCK)
-                try:
-                    os.fsync(descriptor)
-                finally:
-                    os.close(descriptor)
-        flush_folder(base)
+    folders, files = [], []
+    for base, _, names in os.walk(path, topdown=False):
+        folders.append(base)
+        files += [file for file in (os.path.join(base, name) for name in names) if not os.path.islink(file)]
+    if len(files) < MANY:
+        for file in files:
+            _flush(file)
+    else:
+        _flush_at_once(files)
+    for folder in folders:
+        flush_folder(folder)
+
+
+def _flush(file: str) -> None:
+    descriptor = os.open(file, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def _flush_at_once(files: Sequence[str]) -> None:
+    """Flush many files from a few threads: a file system writes down once what several of them wait for."""
+    from concurrent.futures import ThreadPoolExecutor
+
+    with ThreadPoolExecutor(FLUSHERS) as pool:
+        try:
+            for _ in pool.map(_flush, files):
+                pass
+        except BaseException:
+            pool.shutdown(cancel_futures=True)  # whoever interrupts does not wait for the rest
+            raise
 
 
 def discard(path: Path) -> None:

@@ -6,18 +6,67 @@ import argparse
 import contextlib
 import os
 import sys
+import textwrap
 import time
 from collections.abc import Callable, Sequence
-from typing import NoReturn, Optional
+from typing import Any, NoReturn, Optional
 
-from mega_code import interrupt
-from mega_code.console import concealed, say
-from mega_code.envelope import Envelope, emit
+from mega_code import LAUNCHER, MISSING_PACKAGE, interrupt, telemetry
+from mega_code.console import clear, concealed, say, warn
+from mega_code.envelope import Envelope, emit, exit_status
 from mega_code.errors import MegaCodeError
 
-MISSING_PACKAGE = 97  # read by scripts/lib, which sets up a runtime and runs the command again
-LAUNCHER = "MEGA_CODE_LAUNCHER"  # set by scripts/lib
 PACKAGES = ("requests", "urllib3", "yaml")
+
+
+COLUMNS = 96
+ENVIRONMENT = {
+    "MEGA_CODE_SERVER_URL": "the server; MEGA_CODE_API_KEY is its key",
+    "MEGA_CODE_MODEL": "the model to measure with",
+    "MEGA_CODE_DATA_DIR": "where data is kept",
+    "CLAUDE_PROJECT_DIR": "the project, where --project-dir does not name it",
+    "NO_COLOR": "no colours on a terminal",
+}
+STATUSES = {
+    0: "done",
+    2: "submitted before",
+    3: "not done in time",
+    4: "bad input or refused",
+    5: "authentication, network, or no answer",
+    130: "interrupted",
+}
+
+
+class _Formatter(argparse.RawDescriptionHelpFormatter):
+    """Headings as the scripts write them, and the same width everywhere."""
+
+    def __init__(self, prog: str) -> None:
+        super().__init__(prog, max_help_position=34, width=COLUMNS)
+
+    def add_usage(self, usage: Any, actions: Any, groups: Any, prefix: Optional[str] = None) -> None:
+        super().add_usage(usage, actions, groups, "Usage: " if prefix is None else prefix)
+
+
+def manual(prog: str, statuses: Sequence[int], environment: Sequence[str], examples: Sequence[str], see: str) -> str:
+    """What stands below the options; `examples` are the arguments behind `prog`, and `see` what to read beside it."""
+    ends = textwrap.fill(
+        "Exit: " + ", ".join(f"{status} {STATUSES[status]}" for status in statuses) + ".",
+        COLUMNS,
+        subsequent_indent="      ",
+    )
+    parts = [ends]
+    if environment:
+        parts.append("Environment:\n" + "\n".join(f"  {name:22}{ENVIRONMENT[name]}" for name in environment))
+    parts.append("Examples:\n" + "\n".join(f"  {prog} {example}".rstrip() for example in examples))
+    return "\n\n".join([*parts, f"See also: {see}"])
+
+
+def shaped(parser: argparse.ArgumentParser) -> None:
+    """Give the help of any parser the shape that all have."""
+    parser.formatter_class = _Formatter
+    parser._optionals.title, parser._positionals.title = "Options", "Arguments"
+    if parser.description:
+        parser.description = textwrap.fill(parser.description, COLUMNS)
 
 
 class Parser(argparse.ArgumentParser):
@@ -25,6 +74,7 @@ class Parser(argparse.ArgumentParser):
 
     def __init__(self, **options: object) -> None:
         super().__init__(allow_abbrev=False, **options)  # type: ignore[arg-type]
+        shaped(self)
 
     def error(self, message: str) -> NoReturn:
         raise MegaCodeError("invalid_arguments", f"{message[:1].upper()}{message[1:]}; --help shows the usage.")
@@ -52,24 +102,37 @@ def named_file(argv: Sequence[str], flag: str = "--result-json") -> Optional[str
     return value or None
 
 
-def answer(work: Callable[[], Envelope], job_id: Callable[[], Optional[str]], result_json: Optional[str] = None) -> int:
+def answer(
+    name: str, work: Callable[[], Envelope], job_id: Callable[[], Optional[str]], result_json: Optional[str] = None
+) -> int:
     """Run `work` and end with exactly one envelope, whatever happens; gives the exit status.
 
-    `job_id` is asked at the end, so that an error or a signal names the job that exists by then.
+    `job_id` is asked at the end, so that an error or a signal names the job that exists by then. `name` is the
+    command's in a trace.
     """
     started = time.monotonic()
     open_streams()
     interrupt.listen()
     try:
         interrupt.release()
-        envelope = _attempt(work, job_id)
-        interrupt.hold()  # the outcome is known; a signal changes it no more
+        with telemetry.command(name) as span:
+            envelope = _attempt(work, job_id)
+            interrupt.hold()  # the outcome is known; a signal changes it no more
+            _tell(span, envelope or {}, job_id())
     except interrupt.Interrupted as signal:
         elapsed = round(time.monotonic() - started, 1)
         envelope = {"interrupted": {"job_id": job_id(), "elapsed_s": elapsed, "signal": signal.name}}
+    clear()
     if envelope is None:
         return MISSING_PACKAGE
     return emit(concealed(envelope), result_json)
+
+
+def _tell(span: telemetry.Span, envelope: Envelope, job_id: Optional[str]) -> None:
+    """How a command ends, in its span."""
+    span.set(job_id=job_id, exit_status=exit_status(envelope))
+    if "error" in envelope:
+        span.fail(envelope["error"]["code"])
 
 
 def _attempt(work: Callable[[], Envelope], job_id: Callable[[], Optional[str]]) -> Optional[Envelope]:
@@ -112,4 +175,7 @@ def leave(status: int) -> NoReturn:
     for stream in (sys.stdout, sys.stderr):
         with contextlib.suppress(OSError, ValueError, AttributeError):
             stream.flush()
+    if status != MISSING_PACKAGE:  # else it is run again
+        with contextlib.suppress(Exception, KeyboardInterrupt):
+            telemetry.flush(warn)
     os._exit(status)

@@ -33,7 +33,7 @@ CODES: dict[str, Code] = {
     "invalid_job_id": Code(BAD_INPUT, "the job id is no UUID", "Copy the id from the output of the submission."),
     "invalid_path": Code(BAD_INPUT, "a path cannot be used", "Correct the path that the message names."),
     "skill_not_found": Code(
-        BAD_INPUT, "no such skill in the project or global scope", "Pick a name from list-skills --all."
+        BAD_INPUT, "no such skill in the project or global scope", "Pick a name from scripts/skills.sh list --all."
     ),
     "ambiguous_skill": Code(BAD_INPUT, "the name fits several skills", "Name one of the candidates in full."),
     "plugin_cache_project_dir": Code(
@@ -59,7 +59,7 @@ CODES: dict[str, Code] = {
     # The result and its installation.
     "missing_staging": Code(BAD_INPUT, "nothing is staged for that job", "Fetch it again with --poll-existing JOB_ID."),
     "missing_artifact": Code(
-        BAD_INPUT, "the job has no files to install", "Look at the job's result; nothing was changed."
+        BAD_INPUT, "the job has no files to install", "Look at the job's result, or submit the skill again."
     ),
     "sha256_mismatch": Code(
         BAD_INPUT, "a file is not the one that was published", "Fetch it again with --poll-existing JOB_ID."

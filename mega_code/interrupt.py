@@ -57,6 +57,11 @@ def release() -> None:
         raise Interrupted(_State.came)
 
 
+def came() -> bool:
+    """Whether one of the signals has come since `listen`."""
+    return _State.came is not None
+
+
 @contextlib.contextmanager
 def held() -> Iterator[None]:
     """Hold the signals back for a few steps that belong together and are the last of a command.

@@ -14,6 +14,9 @@ SCOPES = ("project", "global")
 SKILL_NAME = re.compile(r"[a-z0-9](?:[a-z0-9-]{0,62}[a-z0-9])?")
 JOB_ID = re.compile(r"[0-9a-fA-F]{8}(?:-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}")
 PLUGIN_FOLDERS = ("/.claude/plugins/cache/", "/.claude/plugins/marketplaces/")
+_UNPRINTABLE = re.compile(r"[\\\x00-\x1f\x7f-\x9f]")
+_ABSOLUTE = re.compile(r"/|[A-Za-z]:")
+_NO_NAMES = frozenset(("", ".", ".."))
 MEGA_DIR = Path(__file__).resolve().parent.parent
 
 
@@ -91,18 +94,18 @@ def check_relpath(relpath: object, what: str = "path") -> str:
 
     if not isinstance(relpath, str) or not relpath:
         raise refuse("is empty or no string")
-    if "\\" in relpath or any(ord(char) < 32 or 0x7F <= ord(char) < 0xA0 for char in relpath):
+    if _UNPRINTABLE.search(relpath):
         raise refuse("holds a backslash or a control character")
     try:
         size = len(relpath.encode())
     except UnicodeEncodeError:
         raise refuse("is no valid Unicode") from None
-    if relpath.startswith("/") or re.match(r"[A-Za-z]:", relpath):
+    if _ABSOLUTE.match(relpath):
         raise refuse("is absolute")
     parts = relpath.split("/")
-    if any(part in ("", ".", "..") for part in parts):
+    if not _NO_NAMES.isdisjoint(parts):
         raise refuse("has an empty, '.' or '..' part")
-    if size > 1024 or any(len(part.encode()) > 255 for part in parts):
+    if size > 1024 or (size > 255 and any(len(part.encode()) > 255 for part in parts)):
         raise refuse("is too long")
     return relpath
 
@@ -118,6 +121,7 @@ class DataDir:
         self.client_json = self.gateway / "client.json"
         self.pending_skills = root / "data" / "pending-skills"
         self.skill_enhance = root / "data" / "skill-enhance"
+        self.given_up = root / "runtime" / "spans-given-up"
 
     def staging(self, job_id: str) -> Path:
         """Verified files of one job, not yet installed."""

@@ -190,6 +190,20 @@ def recover(folder: Path, data: DataDir) -> None:
         warn(f"an interrupted install in {folder} could not be cleaned up: {error.strerror}")
 
 
+def abandoned(folder: Path) -> list[str]:
+    """The names in `folder` of which a killed run has left something; none while a living one works there."""
+    left = sorted({name for _, name, _, _ in _leftovers(folder)})
+    try:
+        descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_SH | fcntl.LOCK_NB)
+        finally:
+            os.close(descriptor)
+    except OSError:
+        return []
+    return left
+
+
 def recover_locked(folder: Path, data: DataDir) -> None:
     """`recover` for the holder of the lock. Raises OSError."""
     for path, name, kind, tag in _leftovers(folder):

@@ -159,6 +159,12 @@ def parse_env(text: str) -> dict[str, str]:
     return {match[1]: _value(match[2]) for match in matches if match}
 
 
+def strange_lines(text: str) -> list[int]:
+    """The numbers, from 1, of the lines of a `.env` file that are neither settings nor comments nor empty."""
+    lines = enumerate((line.strip() for line in text.splitlines()), 1)
+    return [number for number, line in lines if line and line[0] != "#" and not _LINE.fullmatch(line)]
+
+
 def _value(text: str) -> str:
     """What stands behind the `=`. A backslash counts where a shell's would: in double quotes, before one of `"\\$` and a
     backtick; a `#` begins a comment behind a space, or behind the closing quote."""

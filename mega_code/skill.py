@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from typing import Any, NamedTuple
 
+from mega_code import plain_yaml
 from mega_code.errors import MegaCodeError
 
 SKILL_MD = "SKILL.md"
@@ -36,11 +37,17 @@ def parse_frontmatter(text: str) -> dict[str, Any]:
     Raises MegaCodeError `invalid_frontmatter` if it is missing, over 64 KiB, no mapping, no valid YAML, or uses
     aliases (a few lines of those can stand for gigabytes).
     """
-    import yaml  # 20 ms that only commands which read a skill have to pay
-
     source = split(text).frontmatter
     if len(source.encode("utf-8", "replace")) > FRONTMATTER_BYTES:
         raise MegaCodeError("invalid_frontmatter", "The frontmatter of SKILL.md is over 64 KiB.")
+    plain = plain_yaml.read(source)
+    return _parse(source) if plain is None else plain
+
+
+def _parse(source: str) -> dict[str, Any]:
+    """A frontmatter as the YAML library reads it. Raises as `parse_frontmatter`."""
+    import yaml  # takes longer than everything else in most commands
+
     loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
     try:
         if _may_be_hostile(source):

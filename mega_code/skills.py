@@ -51,14 +51,17 @@ def _everywhere(project: Path, data: DataDir) -> Iterator[Skill]:
 
 
 def _below(root: Path, scope: Optional[str]) -> Iterator[Skill]:
+    for name in names(root):
+        yield read(name, root / name / SKILL_MD, scope)
+
+
+def names(root: Path) -> list[str]:
+    """The skills below a scope's folder, in order; none where it cannot be read."""
     try:
-        names = sorted(os.listdir(root))
+        listed = sorted(os.listdir(root))
     except OSError:
-        return
-    for name in names:
-        path = root / name / SKILL_MD
-        if SKILL_NAME.fullmatch(name) and os.path.isfile(path):
-            yield read(name, path, scope)
+        return []
+    return [name for name in listed if SKILL_NAME.fullmatch(name) and os.path.isfile(root / name / SKILL_MD)]
 
 
 def read(name: str, path: Path, scope: Optional[str]) -> Skill:

@@ -3,10 +3,19 @@
 #        [<skill-name>] [--hitl] [--poll-timeout <s>] [--poll-existing <job-id>]
 #        ARGS
 #
-# Read the raw arguments of the slash command on stdin and check them; no shell ever sees them as code.
+# Read the raw arguments of the slash command on stdin and check them; no shell ever sees them as
+# code.
 # Prints HITL=, SKILL_NAME=, POLL_TIMEOUT=, JOB_ID= and RESIDUAL_ARGS=.
 #
+# Options:
+#   -h, --help   this text
+#
 # Exit: 0 understood, 4 not.
+#
+# Examples:
+#   scripts/args.sh <<<'commit-message --poll-timeout 60'
+#
+# See also: setup.sh, submit.sh
 set -euo pipefail
 self="$0"
 while [ -L "$self" ]; do

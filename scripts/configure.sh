@@ -1,20 +1,34 @@
 #!/usr/bin/env bash
-# Usage: configure.sh [--server-url URL] [--mode MODE] [--api-key-stdin]
+# Usage: configure.sh [--server-url URL] [--mode remote|local] [--api-key-stdin]
 #        configure.sh [--model MODEL] [--model-url URL] [--model-key-stdin]
 #        configure.sh --show
 #
-# Set the server, the mode and the API key, or the embedded gateway's model, which counts from its next job on.
-# They are kept in DATA_DIR/.env, mode 0600. Without a flag it asks. Prints what was set, a key masked.
+# Set the server, the mode and the API key, or the embedded gateway's model, which counts from its
+# next job on. They are kept in DATA_DIR/.env, mode 0600. Without a flag it asks. Prints what was set,
+# a key masked.
 #
-#   --server-url URL    the gateway's base URL
-#   --mode MODE         remote, or local
-#   --api-key-stdin     read the API key from stdin; it is never taken from the command line
-#   --model MODEL       static, claude, codex or openai:NAME, or several with commas
-#   --model-url URL     the base URL of the endpoint of openai:NAME
-#   --model-key-stdin   read the key of that endpoint from stdin
-#   --show              change nothing; print what is in force
+# Options:
+#   --server-url URL      the gateway's base URL
+#   --mode remote|local   remote for work with a server; local without one
+#   --api-key-stdin       read the API key from stdin; it is never taken from the command line
+#   --model MODEL         static, claude, codex or openai:NAME, or several with commas
+#   --model-url URL       the base URL of the endpoint of openai:NAME
+#   --model-key-stdin     read the key of that endpoint from stdin
+#   --show                change nothing; print what is in force
+#   -h, --help            this text
 #
 # Exit: 0 set, 4 bad input.
+#
+# Environment:
+#   MEGA_CODE_DATA_DIR   where data is kept, instead of ~/.local/share/mega-code
+#
+# Examples:
+#   scripts/configure.sh --mode remote
+#   scripts/configure.sh --api-key-stdin <key.txt
+#   scripts/configure.sh --model claude
+#   scripts/configure.sh --show
+#
+# See also: enhance.sh, gateway.sh
 set -euo pipefail
 self="$0"
 while [ -L "$self" ]; do

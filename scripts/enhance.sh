@@ -1,20 +1,46 @@
 #!/usr/bin/env bash
 # Usage: enhance.sh [SKILL | FOLDER] [--scope project|global] [--yes] [--project-dir DIR]
 #                   [--poll-timeout S] [--poll-existing ID] [--dry-run]
+#        enhance.sh doctor [--project-dir DIR]
 #
 # Enhance a skill from start to end: submit it, wait, ask, install. Prints the report.
-# Where no server is configured, the embedded gateway is started. A job of the same content is resumed.
+# Where no server is configured, the embedded gateway is started. A job of the same content is
+# resumed.
+# doctor says what is found and what is missing, and the command that mends it; it changes nothing.
+# A skill that is called doctor is named by its path, such as .claude/skills/doctor.
 #
-#   SKILL                a skill of the project or the global scope; without one: the only one there is, or asks
+# Options:
+#   SKILL                a skill of the project or the global scope; without one: the only one there
+#                        is, or asks
 #   FOLDER               a skill folder anywhere (anything with a / in it)
+#   doctor               say what is found and what is missing, and what mends it; changes nothing
 #   --scope SCOPE        where to install: project, or global
-#   --yes                do not ask; without --scope it goes where the skill came from, else into the project
+#   --yes                do not ask; without --scope it goes where the skill came from, else into the
+#                        project
 #   --project-dir DIR    the project (default: $CLAUDE_PROJECT_DIR, else the working directory)
 #   --poll-timeout S     seconds to wait for the job (default 1200); 0 waits for ever
 #   --poll-existing ID   wait for a job that was submitted before
-#   --dry-run            say how many calls and tokens the embedded gateway would spend at most, and stop
+#   --dry-run            say how many calls and tokens the embedded gateway would spend at most, and
+#                        stop
+#   -h, --help           this text
 #
 # Exit: 0 finished, 3 not done in time, 4 bad input, 5 authentication or network, 130 interrupted.
+#
+# Environment:
+#   MEGA_CODE_SERVER_URL   the server, MEGA_CODE_API_KEY its key; what configure.sh wrote counts else
+#   MEGA_CODE_MODEL        what a gateway that is started measures with, instead of what configure.sh
+#                          set
+#   CLAUDE_PROJECT_DIR     the project, where --project-dir does not name it
+#   MEGA_CODE_DATA_DIR     where data is kept, instead of ~/.local/share/mega-code
+#   NO_COLOR               no colours on a terminal
+#
+# Examples:
+#   scripts/enhance.sh doctor
+#   scripts/enhance.sh examples/commit-message --dry-run
+#   scripts/enhance.sh commit-message --yes --scope project
+#   scripts/enhance.sh --poll-existing 3f2504e0-4f89-11d3-9a0c-0305e82c3301
+#
+# See also: configure.sh, gateway.sh, install.sh (to undo), references/architecture.md
 set -euo pipefail
 self="$0"
 while [ -L "$self" ]; do
@@ -26,6 +52,12 @@ done
 . "$(dirname "$self")/lib/common.sh"
 # shellcheck source=scripts/lib/ask.sh
 . "$MEGA_DIR/scripts/lib/ask.sh"
+
+if [ "${1:-}" = doctor ]; then
+  # shellcheck source=scripts/lib/doctor.sh
+  . "$MEGA_DIR/scripts/lib/doctor.sh"
+  doctor "${@:2}"
+fi
 
 skill='' scope='' yes='' project='' timeout=1200 job='' dry=''
 while [ $# -gt 0 ]; do
@@ -55,11 +87,15 @@ lines='' status=0
 printed="$(mktemp "${TMPDIR:-/tmp}/mega-code.XXXXXX")"
 trap 'rm -f -- "$printed"' EXIT
 
-step() { # <script> [args...]; sets `lines` to what it printed, and `status`; each ends in its own way when interrupted
+heed() { # leaves where a signal came meanwhile
   [ -z "$signal" ] || { status="$(signal_status)" && finish; }
+}
+
+step() { # <script> [args...]; sets `lines` to what it printed, and `status`; each ends in its own way when interrupted
+  heed
   set -m # without, what runs in the background would be deaf to INT
   "$MEGA_DIR/scripts/$1" "${@:2}" </dev/null >"$printed" &
-  running=$! status=0
+  running=$! group=- status=0
   set +m
   await_job || status=$?
   lines="$(cat -- "$printed")"
@@ -69,17 +105,26 @@ line() { # <key>; its value in `lines`
   headline "$1" <<<"$lines"
 }
 
-finish() { # the report on the last step; its status
-  [ -z "$(line RESULT_JSON)" ] || "$MEGA_DIR/scripts/report.sh" "$(line RESULT_JSON)" --log "$(line LOG)" || :
+place=()
+
+told() { # [<sed script>]; the report on the last step, or some of it
+  [ -z "$(line RESULT_JSON)" ] ||
+    "$MEGA_DIR/scripts/report.sh" "$(line RESULT_JSON)" --log "$(line LOG)" ${place[@]+"${place[@]}"} | sed "${1:-}" || :
+}
+
+finish() { # [<sed script>]; the report on the last step; its status
+  told "${1:-}"
   exit "$status"
 }
 
+catch_signals
 if [ -n "$dry" ]; then
   [ -n "$skill" ] || skill="$(pick_skill "$project")" || exit
   preview_skill "$skill" "$project"
   exit
 fi
 if needs_gateway; then
+  heed
   say "no server is configured; starting the embedded gateway."
   "$MEGA_DIR/scripts/gateway.sh" start >&2 || exit
 elif [ -n "${MEGA_CODE_MODEL:-}" ]; then
@@ -111,21 +156,22 @@ step poll.sh --job-id "$job" --max-wait "$timeout" --project-dir "$project" ${lo
 [[ "$status" -eq 0 && "$(line OUTCOME)" == ready ]] || finish
 
 name="$(line SKILL_NAME)" log=(--log "$(line LOG)") origin="$(line ORIGINAL_SCOPE)"
-install=(install.sh --job-id "$job" --skill-name "$name" --project-dir "$project")
-if [ -n "$yes" ]; then
-  scope="${scope:-${origin:-project}}"
-else
-  answer=''
+place=(--scope "${scope:-${origin:-project}}" --project-dir "$project")
+if [ -z "$yes" ]; then
+  answer='' command='/^To install: /'
   if on_terminal; then
-    "$MEGA_DIR/scripts/report.sh" "$(line RESULT_JSON)" >&2
+    told "${command}d" >&2
     trap - TERM
-    answer="$(pick_scope "$name" "$scope")" || status=130
+    answer="$(pick_scope "$name" "$scope")" || { status=130 && printf '\n' >&2; }
   fi
   if [ -z "$answer" ]; then
-    say "not installed; to install: $(printf '%q ' "$MEGA_DIR/scripts/${install[0]}" "${install[@]:1}")--scope ${scope:-${origin:-project}}"
+    say "not installed."
+    # Where the rest of the report stands above the question, the command is all that is left to say.
+    [[ ! -t 1 ]] || ! on_terminal || finish "${command}!d"
     finish
   fi
-  scope="$answer"
+  place[1]="$answer"
 fi
-step "${install[@]}" --scope "$scope" "${log[@]}"
+step install.sh --job-id "$job" --skill-name "$name" "${place[@]}" "${log[@]}"
+place=()
 finish

@@ -4,7 +4,28 @@
 # The embedded gateway: a server on this machine that runs enhancement jobs.
 # Prints one line.
 #
+# Commands:
+#   start    start it in the background, unless it runs, and print its URL
+#   stop     stop it
+#   status   say whether it runs
+#   url      print its URL
+#
+# Options:
+#   -h, --help   this text
+#
 # Exit: 0 done or running, else the gateway's own.
+#
+# Environment:
+#   MEGA_CODE_MODEL      what a gateway that is started measures with, instead of what configure.sh
+#                        set
+#   MEGA_CODE_DATA_DIR   where data is kept, instead of ~/.local/share/mega-code
+#
+# Examples:
+#   scripts/gateway.sh start
+#   scripts/gateway.sh status
+#   scripts/gateway.sh stop
+#
+# See also: configure.sh, enhance.sh
 set -euo pipefail
 self="$0"
 while [ -L "$self" ]; do

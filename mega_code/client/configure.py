@@ -9,11 +9,12 @@ import argparse
 import getpass
 import os
 import shutil
+import signal
 import sys
 from collections.abc import Mapping, Sequence
 
 from mega_code import model_settings, settings
-from mega_code.commandline import Parser
+from mega_code.commandline import Parser, manual
 from mega_code.console import say, warn
 from mega_code.errors import MegaCodeError
 from mega_code.paths import DataDir, data_dir
@@ -31,7 +32,18 @@ def mask(key: str) -> str:
 
 def main(argv: Sequence[str]) -> int:
     """Ask or read, write, and print what was set; gives the exit status."""
-    parser = Parser(prog="configure", description="Set the server, the API key, the mode and the model.")
+    prog = "python -m mega_code.client.configure"
+    parser = Parser(
+        prog=prog,
+        description="Set the server, the API key, the mode and the model.",
+        epilog=manual(
+            prog,
+            (0, 4, 130),
+            ("MEGA_CODE_DATA_DIR",),
+            ("--mode remote", "--api-key-stdin", "--model claude", "--show"),
+            "scripts/configure.sh",
+        ),
+    )
     parser.add_argument("--server-url", metavar="URL", help="the gateway's base URL")
     parser.add_argument("--mode", choices=MODES, help="remote for the remote flow")
     parser.add_argument("--model", metavar="MODEL", help="what the embedded gateway measures with")
@@ -45,6 +57,8 @@ def main(argv: Sequence[str]) -> int:
         arguments = _parse(parser, argv)
         if arguments.show:
             return _show()
+        # A prompt that hides what is typed has to be left in order.
+        signal.signal(signal.SIGINT, signal.default_int_handler)
         updates = _collect(arguments)
         settings.write_env_file(path, updates)
     except MegaCodeError as error:

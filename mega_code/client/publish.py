@@ -11,7 +11,7 @@ from datetime import datetime, timezone
 from typing import Optional
 
 from mega_code import bundle, settings, workspace
-from mega_code.commandline import Parser, answer, leave, named_file
+from mega_code.commandline import Parser, answer, leave, manual, named_file
 from mega_code.console import say, warn
 from mega_code.envelope import Envelope
 from mega_code.errors import MegaCodeError
@@ -34,12 +34,10 @@ def publish(known: settings.Settings, iteration: Iteration, now: datetime) -> En
     gateway = Gateway.of(known)
     with tempfile.TemporaryFile() as stream:
         packed = bundle.pack(iteration.folder / ACCEPTED, stream, allow_secret=iteration.record().allow_secret)
-        stream.seek(0)
-        archive = stream.read()
-    if packed.content_hash != note.get("content_hash"):
-        raise MegaCodeError("skill_changed", f"{str(iteration.folder / ACCEPTED)!r} is not what was accepted.")
-    key = idempotency_key(iteration, packed.content_hash)
-    stored = gateway.publish(archive, iteration.skill_name, key)
+        if packed.content_hash != note.get("content_hash"):
+            raise MegaCodeError("skill_changed", f"{str(iteration.folder / ACCEPTED)!r} is not what was accepted.")
+        key = idempotency_key(iteration, packed.content_hash)
+        stored = gateway.publish(stream, iteration.skill_name, key)
     say(f"published {iteration.skill_name} {note.get('version')} at {gateway.server_url} as {stored['id']}")
     told = {
         "skill_name": iteration.skill_name,
@@ -69,7 +67,18 @@ def _find(known: settings.Settings, name: str, number: Optional[int]) -> Iterati
 
 def parser() -> Parser:
     """The command line."""
-    own = Parser(prog="python -m mega_code.client.publish", description="Publish what the local flow accepted.")
+    prog = "python -m mega_code.client.publish"
+    own = Parser(
+        prog=prog,
+        description="Publish what the local flow accepted. Prints one JSON line.",
+        epilog=manual(
+            prog,
+            (0, 4, 5, 130),
+            ("MEGA_CODE_SERVER_URL", "MEGA_CODE_DATA_DIR"),
+            ("--skill commit-message --iteration 2",),
+            "scripts/hitl.sh, references/hitl/workspace.md",
+        ),
+    )
     own.add_argument("--skill", metavar="NAME", help="the skill")
     own.add_argument(
         "--iteration", metavar="N", type=int, help="which iteration (default: the newest that was accepted)"
@@ -89,7 +98,7 @@ def main(argv: Sequence[str]) -> int:
         iteration = _find(known, check_skill_name(arguments.skill), arguments.iteration)
         return publish(known, iteration, datetime.now(timezone.utc))
 
-    return answer(work, lambda: None, named_file(argv))
+    return answer("publish", work, lambda: None, named_file(argv))
 
 
 if __name__ == "__main__":

@@ -6,14 +6,14 @@ import json
 import shlex
 import sys
 from collections.abc import Callable, Sequence
-from typing import Any, Optional
+from typing import Any, NamedTuple, Optional
 
-from mega_code.commandline import Parser
+from mega_code.commandline import Parser, manual
 from mega_code.console import say
 from mega_code.envelope import Envelope
 from mega_code.errors import CODES, MegaCodeError
 from mega_code.files import read_json
-from mega_code.paths import MEGA_DIR, is_job_id
+from mega_code.paths import MEGA_DIR, SCOPES, is_job_id
 from mega_code.plain import plain
 
 SHOWN_APART = ("status", "invariants", "evidence", "evaluation", "reason", "job_id")
@@ -33,15 +33,22 @@ def resume(job_id: str) -> str:
     return command("enhance.sh", "--poll-existing", job_id)
 
 
-def text(envelope: Envelope, log: Optional[str] = None) -> str:
-    """The report on an envelope, lines without a final line break."""
+class Place(NamedTuple):
+    """Where a person would have something installed, as far as that is known."""
+
+    scope: Optional[str] = None
+    project_dir: Optional[str] = None
+
+
+def text(envelope: Envelope, log: Optional[str] = None, place: Place = Place()) -> str:
+    """The report on an envelope, lines without a final line break; `place` is for the command that installs."""
     for key, shape in SHAPES.items():
         if key in envelope:
             return "\n".join(shape(envelope))
     if envelope.get("installed") is True:
         lines = _installed(envelope)
     elif envelope.get("needs_install_location"):
-        lines = _ready(envelope)
+        lines = _ready(envelope, place)
     elif "status" in envelope:
         lines = _terminal(envelope, log)
     else:
@@ -73,12 +80,15 @@ def _installed(envelope: Envelope) -> list[str]:
     return lines
 
 
-def _ready(envelope: Envelope) -> list[str]:
+def _ready(envelope: Envelope, place: Place) -> list[str]:
     job_id, name = str(envelope.get("job_id")), str(envelope.get("skill_name") or "NAME")
-    scope, original = str(envelope.get("original_scope") or "project"), envelope.get("original_path")
+    origin, original = envelope.get("original_scope"), envelope.get("original_path")
+    scope, project = place.scope or str(origin or "project"), place.project_dir
+    if project is None and origin == "project" and isinstance(original, str):
+        project = original.partition("/.claude/skills/")[0]
     install = ["--job-id", job_id, "--skill-name", name, "--scope", scope]
-    if scope == "project" and envelope.get("original_scope") and isinstance(original, str):
-        install += ["--project-dir", original.partition("/.claude/skills/")[0]]
+    if scope == "project" and project is not None:
+        install += ["--project-dir", project]
     return [
         "Succeeded: an enhanced version is ready to install.",
         *roi_lines(_result(envelope).get("roi")),
@@ -122,7 +132,7 @@ def _terminal(envelope: Envelope, log: Optional[str]) -> list[str]:
         lines.append(f"Reason: {plain(reason, keep=VERBATIM)}")
     for key, value in result.items():
         if key not in SHOWN_APART and value is not None:
-            lines.append(f"{_line(key)}: {_short(value, VALUE_CHARS)}")
+            lines.append(f"{_line(key)}: {'none' if value in ([], {}) else _short(value, VALUE_CHARS)}")
     lines.append(f"Job: {_line(envelope.get('job_id') or result.get('job_id') or 'unknown')}")
     if log:
         lines.append(f"Log: {_line(log)}")
@@ -270,16 +280,26 @@ def _short(value: Any, limit: int) -> str:
 
 def main(argv: Sequence[str]) -> int:
     """Print the report; gives the exit status of reading, not of what is reported."""
-    parser = Parser(prog="report", description="Say in words what an envelope means.")
+    prog = "python -m mega_code.client.report"
+    parser = Parser(
+        prog=prog,
+        description="Say in words what an envelope means.",
+        epilog=manual(
+            prog, (0, 4), (), ("result.json --log transcript.log", "result.json --headline"), "scripts/report.sh"
+        ),
+    )
     parser.add_argument("envelope", metavar="ENVELOPE.json", help="what --result-json wrote")
     parser.add_argument("--log", metavar="PATH", help="the transcript to point at")
+    parser.add_argument("--scope", choices=SCOPES, help="where the command that installs would do so")
+    parser.add_argument("--project-dir", metavar="DIR", help="the project of that command")
     parser.add_argument("--headline", action="store_true", help="print KEY=value lines instead of words")
     try:
         arguments = parser.parse_args(argv)
         envelope = read_json(arguments.envelope)
         if not isinstance(envelope, dict):
             raise MegaCodeError("invalid_arguments", f"{arguments.envelope!r} holds no envelope.")
-        output = "\n".join(headline(envelope)) if arguments.headline else text(envelope, arguments.log)
+        place = Place(arguments.scope, arguments.project_dir)
+        output = "\n".join(headline(envelope)) if arguments.headline else text(envelope, arguments.log, place)
     except MegaCodeError as error:
         say(f"report: {error.message} [{error.code}]")
         return error.exit_status

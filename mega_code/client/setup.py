@@ -8,9 +8,9 @@ import uuid
 from collections.abc import Mapping, Sequence
 from typing import Optional
 
-from mega_code import settings
+from mega_code import LAUNCHER, MISSING_PACKAGE, settings, telemetry
 from mega_code.client.check_auth import verify
-from mega_code.commandline import LAUNCHER, MISSING_PACKAGE, Parser, as_error, is_missing_package, leave
+from mega_code.commandline import Parser, as_error, is_missing_package, leave, manual
 from mega_code.console import say
 from mega_code.errors import MegaCodeError
 from mega_code.paths import MEGA_DIR, project_dir
@@ -60,10 +60,25 @@ def session_id(known: settings.Settings) -> str:
 
 def main(argv: Sequence[str]) -> int:
     """Check, and print the four lines; gives the exit status."""
-    parser = Parser(prog="setup", description="Check project, mode, server and key; print four KEY=value lines.")
+    prog = "python -m mega_code.client.setup"
+    parser = Parser(
+        prog=prog,
+        description="Check project, mode, server and key; print four KEY=value lines.",
+        epilog=manual(
+            prog,
+            (0, 4, 5, 130),
+            ("MEGA_CODE_SERVER_URL", "CLAUDE_PROJECT_DIR", "MEGA_CODE_DATA_DIR"),
+            ("--project-dir .",),
+            "scripts/setup.sh, scripts/configure.sh",
+        ),
+    )
     parser.add_argument("--project-dir", metavar="DIR", help="the project (default: CLAUDE_PROJECT_DIR, else here)")
     try:
-        print("\n".join(set_up(os.environ, parser.parse_args(argv).project_dir)))
+        project = parser.parse_args(argv).project_dir
+        os.environ[telemetry.SESSION_ID] = session_id(settings.load(os.environ))  # the spans have it too
+        with telemetry.command("setup"):
+            lines = set_up(os.environ, project)
+        print("\n".join(lines))
         return 0
     except KeyboardInterrupt:
         return 130

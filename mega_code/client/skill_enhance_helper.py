@@ -8,14 +8,13 @@ import sys
 from collections.abc import Sequence
 from typing import Any
 
-from mega_code import skills
+from mega_code import LAUNCHER, MISSING_PACKAGE, skills
 from mega_code.commandline import (
-    LAUNCHER,
-    MISSING_PACKAGE,
     Parser,
     as_error,
     is_missing_package,
     leave,
+    manual,
     open_streams,
 )
 from mega_code.console import say, warn
@@ -58,9 +57,17 @@ def resolve_skill(arguments: argparse.Namespace) -> dict[str, Any]:
 
 def parser() -> Parser:
     """The command line."""
+    prog = "python -m mega_code.client.skill_enhance_helper"
     own = Parser(
-        prog="python -m mega_code.client.skill_enhance_helper",
+        prog=prog,
         description="List skills, or read one. Prints one JSON line.",
+        epilog=manual(
+            prog,
+            (0, 4),
+            ("CLAUDE_PROJECT_DIR", "MEGA_CODE_DATA_DIR"),
+            ("list-skills --all", "resolve-skill --name commit-message"),
+            "scripts/skills.sh",
+        ),
     )
     commands = own.add_subparsers(dest="command", metavar="COMMAND", required=True)
     listing = commands.add_parser("list-skills", help="the skills of the project, the person, and pending ones")

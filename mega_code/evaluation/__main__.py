@@ -5,17 +5,40 @@ Exit: the preview's; 5 where a package is missing, 97 instead where scripts/lib 
 
 from __future__ import annotations
 
+import argparse
 import os
 import sys
 
+from mega_code import LAUNCHER, MISSING_PACKAGE
+from mega_code.commandline import manual, shaped
 from mega_code.errors import NETWORK
-from mega_code.evaluation.packages import LAUNCHER, MISSING_PACKAGE, missing_package
+from mega_code.evaluation.packages import missing_package
 
 PACKAGES = ("requests", "yaml")
 
 
+def parser() -> argparse.ArgumentParser:
+    """The command line."""
+    prog = "python -m mega_code.evaluation"
+    own = argparse.ArgumentParser(
+        prog=prog,
+        description="Say what an enhancement would cost at most.",
+        epilog=manual(
+            prog,
+            (0, 4, 5),
+            ("MEGA_CODE_MODEL", "MEGA_CODE_DATA_DIR"),
+            ("--skill-dir examples/commit-message",),
+            "scripts/enhance.sh",
+        ),
+    )
+    shaped(own)
+    own.add_argument("--skill-dir", metavar="DIR", help="the skill folder (default: what resolve-skill says on stdin)")
+    return own
+
+
 def main() -> int:
     """The command line's exit status."""
+    given = parser().parse_args(sys.argv[1:]).skill_dir
     missing = missing_package(PACKAGES)
     if missing and LAUNCHER in os.environ:
         return MISSING_PACKAGE
@@ -24,7 +47,7 @@ def main() -> int:
         return NETWORK
     from mega_code.evaluation import preview  # only now, since it needs those packages
 
-    return preview.main(sys.argv[1:])
+    return preview.main(given)
 
 
 if __name__ == "__main__":

@@ -13,6 +13,7 @@ from concurrent.futures import FIRST_COMPLETED, Executor, Future, wait
 from dataclasses import dataclass
 from typing import NamedTuple, Optional
 
+from mega_code.evaluation import tracing
 from mega_code.evaluation.budget import Budget, Spent, most_tokens
 from mega_code.evaluation.models.base import Completion, Model, ModelError, Request
 from mega_code.evaluation.store import Store
@@ -104,6 +105,7 @@ class Calls:
                 missing.append(_Question(request, key))
             else:
                 answers[key] = known
+                tracing.remembered(self.model, request, known)
         course = _Course(missing)
         try:
             while course.waiting or course.later or course.flying:
@@ -162,7 +164,9 @@ class Calls:
 
     def _submit(self, course: _Course, sent: _Sent) -> None:
         question = sent.question
+        span = tracing.asked(self.model, question.request)
         future = self.executor.submit(self.model.complete, question.request)
+        future.add_done_callback(lambda done: tracing.answered(span, done))
         question.attempts += 1
         question.first_sent = question.first_sent or self.clock()
         course.flying[future] = sent

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import concurrent.futures
+import functools
+import queue
 import threading
 from collections.abc import Mapping
 from concurrent.futures import Executor, Future
-from typing import Any, Callable, TypeVar
+from typing import Any, Callable, Optional, TypeVar
 from urllib.parse import urlsplit
 
 from mega_code.errors import MegaCodeError
@@ -28,22 +30,55 @@ def executor(env: Mapping[str, str]) -> Executor:
 
 
 class Threads(Executor):
-    """A daemon thread a call, which holds nobody up when the process ends; whoever submits bounds their number."""
+    """Daemon threads, which hold nobody up when the process ends; whoever submits bounds their number.
+
+    A thread that has nothing to do takes the next call: starting one takes longer than sending a request.
+    """
+
+    def __init__(self) -> None:
+        self._calls: queue.SimpleQueue[Optional[Callable[[], Callable[[], None]]]] = queue.SimpleQueue()
+        self._idle = threading.Semaphore(0)
+        self._lock = threading.Lock()
+        self._started = 0
+        self._closed = False
 
     def submit(self, fn: Callable[..., T], /, *args: Any, **named: Any) -> Future[T]:
+        """Raises RuntimeError after `shutdown`."""
         future: Future[T] = Future()
-
-        def run() -> None:
-            try:
-                result = fn(*args, **named)
-            except BaseException as error:
-                future.set_exception(error)
-            else:
-                future.set_result(result)
-
         future.set_running_or_notify_cancel()
-        threading.Thread(target=run, name="model call", daemon=True).start()
+        with self._lock:
+            if self._closed:
+                raise RuntimeError("These threads take no more calls.")
+            if not self._idle.acquire(blocking=False):
+                threading.Thread(target=self._serve, name="model call", daemon=True).start()
+                self._started += 1
+            self._calls.put(lambda: _outcome(future, fn, args, named))
         return future
+
+    def _serve(self) -> None:
+        for call in iter(self._calls.get, None):
+            tell = call()
+            self._idle.release()  # before the end is told, since who hears of it may have the next call
+            tell()
+            del call, tell  # what they hold is not kept until the next one comes
+
+    def shutdown(self, wait: bool = True, *, cancel_futures: bool = False) -> None:
+        """Let each thread end with the call that it is at; none is waited for."""
+        with self._lock:
+            self._closed = True
+            for _ in range(self._started):
+                self._calls.put(None)
+
+
+def _outcome(
+    future: Future[T], fn: Callable[..., T], args: tuple[Any, ...], named: dict[str, Any]
+) -> Callable[[], None]:
+    """What tells `future` how the call has ended."""
+    try:
+        result = fn(*args, **named)
+    except BaseException as error:
+        return functools.partial(future.set_exception, error)
+    return functools.partial(future.set_result, result)
 
 
 class Cluster(Executor):
@@ -109,7 +144,9 @@ def _cluster(address: str) -> Cluster:
             "invalid_arguments", "MEGA_CODE_EXECUTOR needs the cluster extra: pip install 'mega-code[cluster]'."
         ) from None
     # In a thread of its own, since the client waits for ever for a peer that accepts and says nothing.
-    connecting = Threads().submit(Client, f"tcp://{parts.netloc}", timeout=CONNECT_S, set_as_default=False)
+    aside = Threads()
+    connecting = aside.submit(Client, f"tcp://{parts.netloc}", timeout=CONNECT_S, set_as_default=False)
+    aside.shutdown()
     try:
         return Cluster(connecting.result(CONNECT_S + 1))
     except (OSError, TimeoutError, concurrent.futures.TimeoutError) as error:

@@ -13,8 +13,6 @@ from mega_code.model_settings import is_static
 from mega_code.settings import with_env_file
 
 SEARCH = "gepa"
-MISSING_PACKAGE = 97  # read by scripts/lib, which sets up a runtime and runs the command again
-LAUNCHER = "MEGA_CODE_LAUNCHER"  # set by scripts/lib
 
 
 def missing_package(packages: Sequence[str]) -> Optional[str]:

@@ -7,12 +7,12 @@ Exit: 0 said, 4 bad settings or no such skill.
 
 from __future__ import annotations
 
-import argparse
 import json
 import os
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Optional
 
 from mega_code.errors import BAD_INPUT, MegaCodeError
 from mega_code.evaluation import enhancement, plan
@@ -60,13 +60,8 @@ def _further(limits: Limits) -> str:
     return tokens + (f" or {limits.cost_usd:g} USD" if limits.cost_usd is not None else "")
 
 
-def main(argv: Sequence[str]) -> int:
-    """Print the preview; its exit status."""
-    parser = argparse.ArgumentParser(prog="preview", description="Say what an enhancement would cost at most.")
-    parser.add_argument(
-        "--skill-dir", metavar="DIR", help="the skill folder (default: what resolve-skill says on stdin)"
-    )
-    given = parser.parse_args(argv).skill_dir
+def main(given: Optional[str]) -> int:
+    """Print the preview for the skill folder `given`, else for what resolve-skill says on stdin; its exit status."""
     try:
         found = {"path": os.path.join(given, SKILL_MD)} if given else json.loads(sys.stdin.read())
         if "error" in found:

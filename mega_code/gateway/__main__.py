@@ -9,14 +9,17 @@ from __future__ import annotations
 import os
 import sys
 
+from mega_code import LAUNCHER, MISSING_PACKAGE
 from mega_code.errors import NETWORK
-from mega_code.evaluation.packages import LAUNCHER, MISSING_PACKAGE, missing_package
+from mega_code.evaluation.packages import missing_package
+from mega_code.gateway.usage import parser
 
 PACKAGES = ("bottle", "waitress", "yaml", "requests")
 
 
 def main() -> int:
     """The command line's exit status."""
+    arguments = parser().parse_args(sys.argv[1:])
     missing = missing_package(PACKAGES)
     if missing and LAUNCHER in os.environ:
         return MISSING_PACKAGE
@@ -25,7 +28,7 @@ def main() -> int:
         return NETWORK
     from mega_code.gateway import cli  # only now, since it needs those packages
 
-    return cli.main(sys.argv[1:])
+    return cli.main(arguments)
 
 
 if __name__ == "__main__":

@@ -20,6 +20,7 @@ STATUS: dict[str, int] = {
     "idempotency_key_reused": 409,
     "not_terminal": 409,
     "already_terminal": 409,
+    "missing_artifact": 410,
     "body_too_large": 413,
     "queue_full": 429,
     "header_too_large": 431,

@@ -20,6 +20,7 @@ from mega_code.gateway.form import Form, read_form
 from mega_code.gateway.jobs import Jobs
 from mega_code.gateway.longpoll import LongPoll, wait_seconds
 from mega_code.gateway.result import Ending
+from mega_code.gateway.tracing import traced
 from mega_code.gateway.uploads import Accepted, Uploads, check_idempotency_key
 from mega_code.paths import SKILL_NAME, is_job_id
 from mega_code.settings import API_BASE
@@ -44,7 +45,7 @@ class Api:
         self.uploads = uploads
         self.signer = signer
         self.folders = folders
-        self.longpoll = LongPoll(jobs.changed, config.max_holds)
+        self.longpoll = LongPoll(jobs.changed, config.max_holds, config.max_holds_a_user)
         self.app = bottle.Bottle()
         self.app.default_error_handler = _bare_error
         for method, path, call in (
@@ -56,7 +57,7 @@ class Api:
             ("POST", "/skill-enhance/jobs/<job_id>/cancel", self.cancel),
             ("GET", "/artifacts/<job_id>/<relpath:path>", self.artifact),
         ):
-            self.app.route(API_BASE + path, method, _answering_errors(call))
+            self.app.route(API_BASE + path, method, _answering_errors(traced(method, API_BASE + path, call)))
 
     def profile(self) -> Any:
         """200 for a valid key."""
@@ -92,9 +93,12 @@ class Api:
     def result(self, job_id: str) -> Any:
         """How a job ended, with fresh artifact URLs."""
         job = self.jobs.get(job_id, self._user())
-        ended = self.jobs.result(job.job_id)
-        if not job.terminal or ended is None:
+        if not job.terminal:
             raise ApiError("not_terminal", f"The job is {job.status}.", {"status": job.status})
+        ended = self.jobs.result(job.job_id)
+        if ended is None:
+            days = f"{self.config.keep_days:g} days"
+            raise ApiError("missing_artifact", f"What comes of a job is kept for {days}; submit the skill again.")
         now, origin = self.clock().timestamp(), _origin()
         ending = Ending(job.job_id, job.skill_id, job.status, job.completed_at, ended, self.jobs.files(job.job_id))
         body = ending.body()

@@ -56,15 +56,25 @@ class Keys:
 
     def user_of(self, authorization: Optional[str]) -> str:
         """The user of an Authorization header. Raises ApiError `unauthorized`."""
+        user_id = self._user(authorization)
+        if user_id is None:
+            raise ApiError(
+                "unauthorized", "A valid API key is needed.", headers={"WWW-Authenticate": 'Bearer realm="mega-code"'}
+            )
+        return user_id
+
+    def admits(self, authorization: Optional[str]) -> bool:
+        """Whether `user_of` would find somebody."""
+        return self._user(authorization) is not None
+
+    def _user(self, authorization: Optional[str]) -> Optional[str]:
         match = _BEARER.fullmatch(authorization or "")
         if match:
             wanted = _hash(match.group(1))
             row = self.database.one("SELECT * FROM keys WHERE key_hash = ? AND revoked_at IS NULL", (wanted,))
             if row and hmac.compare_digest(str(row["key_hash"]), wanted):
                 return str(row["user_id"])
-        raise ApiError(
-            "unauthorized", "A valid API key is needed.", headers={"WWW-Authenticate": 'Bearer realm="mega-code"'}
-        )
+        return None
 
 
 def _hash(key: str) -> str:

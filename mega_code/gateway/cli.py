@@ -6,10 +6,8 @@ import argparse
 import os
 import sqlite3
 import sys
-from collections.abc import Sequence
-from typing import NoReturn
 
-from mega_code.errors import BAD_INPUT, NETWORK, MegaCodeError, exit_status
+from mega_code.errors import NETWORK, MegaCodeError, exit_status
 from mega_code.evaluation import check
 from mega_code.gateway import lifecycle
 from mega_code.gateway.auth import Keys
@@ -20,39 +18,6 @@ from mega_code.gateway.lifecycle import Said
 from mega_code.gateway.server import serve
 from mega_code.paths import DataDir, data_dir
 from mega_code.settings import with_env_file
-
-
-class _Parser(argparse.ArgumentParser):
-    def error(self, message: str) -> NoReturn:
-        print(f"gateway: {message}; try --help", file=sys.stderr)
-        sys.exit(BAD_INPUT)
-
-
-def _port(text: str) -> int:
-    if not (text.isascii() and text.isdigit() and 1 <= int(text) <= 65535):
-        raise argparse.ArgumentTypeError(f"{text[:40]!r} is no port")
-    return int(text)
-
-
-def _parser() -> _Parser:
-    parser = _Parser(prog="python -m mega_code.gateway", description="The embedded gateway of mega-code.")
-    commands = parser.add_subparsers(dest="command", metavar="COMMAND", required=True, parser_class=_Parser)
-    for name, says in (
-        ("start", "start it in the background, unless it runs, and print its URL"),
-        ("stop", "stop it"),
-        ("status", "say whether it runs"),
-        ("url", "print its URL"),
-        ("serve", "run it in the foreground"),
-        ("add-key", "make an API key for a user and print it, this once"),
-    ):
-        command = commands.add_parser(name, help=says, description=f"{says[0].upper()}{says[1:]}.")
-        if name in ("start", "serve"):
-            command.add_argument("--port", type=_port, metavar="N", help="default: the last one, else any free one")
-        if name == "serve":
-            command.add_argument("--ready-fd", type=int, metavar="FD", help="where to write a line once it answers")
-        if name == "add-key":
-            command.add_argument("--user", required=True, metavar="NAME")
-    return parser
 
 
 def _add_key(data: DataDir, user: str) -> Said:
@@ -84,9 +49,8 @@ def _run(arguments: argparse.Namespace) -> Said:
     return Said(0)
 
 
-def main(argv: Sequence[str]) -> int:
+def main(arguments: argparse.Namespace) -> int:
     """Run one command; its exit status."""
-    arguments = _parser().parse_args(argv)
     os.umask(0o077)
     try:
         said = _run(arguments)

@@ -6,6 +6,7 @@
 | `MEGA_CODE_GATEWAY_WORKERS` | 1 | jobs evaluated at the same time |
 | `MEGA_CODE_GATEWAY_LEASE_S` | 10 | seconds without a sign of life after which a job is taken up again |
 | `MEGA_CODE_GATEWAY_URL_TTL_S` | 900 | seconds for which an artifact URL is good |
+| `MEGA_CODE_GATEWAY_KEEP_DAYS` | 30 | days for which the result and the files of an ended job are kept |
 """
 
 from __future__ import annotations
@@ -39,9 +40,11 @@ class Config(NamedTuple):
     workers: int = 1
     lease_s: float = 10.0
     url_ttl_s: int = 900
+    keep_days: float = 30.0
     max_attempts: int = 3
     threads: int = 32
     max_holds: int = 24
+    max_holds_a_user: int = 8
     body: int = 25 * MIB + 64 * KIB
     # Above `body`, so that a body somewhat too large is read to its end and its sender sees the answer.
     body_hard: int = 40 * MIB
@@ -72,6 +75,7 @@ def from_env(env: Mapping[str, str]) -> Config:
         workers=int(number("WORKERS", default.workers, 1)),
         lease_s=number("LEASE_S", default.lease_s, 0.1),
         url_ttl_s=int(number("URL_TTL_S", default.url_ttl_s, 1)),
+        keep_days=number("KEEP_DAYS", default.keep_days, 0.01),
     )
 
 

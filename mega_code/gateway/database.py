@@ -15,6 +15,8 @@ from mega_code.errors import MegaCodeError
 BUSY_S = 10.0
 # A job in one of these says nothing about its content, so the same content may be submitted again.
 _RETRYABLE = "('failed', 'cancelled', 'enhancement_blocked')"
+# Said in just these words by the queries that are not to look at every job that is kept: SQLite goes by the text.
+OPEN = "status IN ('queued', 'running')"
 MIGRATIONS: tuple[tuple[str, ...], ...] = (
     (
         "CREATE TABLE meta (name TEXT PRIMARY KEY, value TEXT NOT NULL)",
@@ -47,7 +49,7 @@ MIGRATIONS: tuple[tuple[str, ...], ...] = (
             folder TEXT NOT NULL DEFAULT ''
         )""",
         f"CREATE UNIQUE INDEX one_job_a_content ON jobs (user_id, content_hash) WHERE status NOT IN {_RETRYABLE}",
-        "CREATE INDEX open_jobs ON jobs (seq) WHERE status IN ('queued', 'running')",
+        f"CREATE INDEX open_jobs ON jobs (seq) WHERE {OPEN}",
         """CREATE TABLE files (
             job_id TEXT NOT NULL REFERENCES jobs (job_id),
             relpath TEXT NOT NULL,
@@ -80,13 +82,24 @@ MIGRATIONS: tuple[tuple[str, ...], ...] = (
         "DROP INDEX one_job_a_content",
         f"CREATE UNIQUE INDEX one_job_a_content ON jobs (user_id, content_hash, model) WHERE status NOT IN {_RETRYABLE}",
     ),
+    ("ALTER TABLE jobs ADD COLUMN trace TEXT NOT NULL DEFAULT '{}'",),
+    (
+        "ALTER TABLE jobs ADD COLUMN expired_at REAL",
+        "DROP INDEX one_job_a_content",
+        f"""CREATE UNIQUE INDEX one_job_a_content ON jobs (user_id, content_hash, model)
+        WHERE status NOT IN {_RETRYABLE} AND expired_at IS NULL""",
+        "CREATE INDEX kept_jobs ON jobs (completed_at) WHERE result IS NOT NULL",
+    ),
 )
 
 Row = sqlite3.Row
 
 
 class Database:
-    """One connection, used by one thread at a time; other processes wait for each other through the file."""
+    """Two connections, each used by one thread at a time: who reads does not wait for what is flushed to disk.
+
+    Processes wait for each other through the file.
+    """
 
     def __init__(self, path: Path) -> None:
         """Opens or makes the file (mode 0600, as are its side files).
@@ -95,16 +108,15 @@ class Database:
         """
         with contextlib.suppress(FileExistsError):
             os.close(os.open(path, os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600))
-        self._lock = threading.RLock()
-        self._connection = sqlite3.connect(path, timeout=BUSY_S, isolation_level=None, check_same_thread=False)
-        self._connection.row_factory = Row
-        try:
-            self._connection.execute("PRAGMA journal_mode = WAL")
-            self._connection.execute("PRAGMA synchronous = FULL")  # an accepted job survives a power cut
+        self._writing, self._reading = threading.RLock(), threading.Lock()
+        with contextlib.ExitStack() as undo:
+            self._writer = undo.enter_context(contextlib.closing(_connect(path)))
+            self._writer.execute("PRAGMA journal_mode = WAL")
+            self._writer.execute("PRAGMA synchronous = FULL")  # an accepted job survives a power cut
             self._migrate(path)
-        except BaseException:
-            self._connection.close()
-            raise
+            self._reader = undo.enter_context(contextlib.closing(_connect(path)))
+            self._reader.execute("PRAGMA query_only = ON")
+            undo.pop_all()
 
     def _migrate(self, path: Path) -> None:
         with self.transaction() as tx:
@@ -119,26 +131,26 @@ class Database:
     @contextlib.contextmanager
     def transaction(self) -> Iterator[sqlite3.Connection]:
         """All or nothing, and alone: the write lock is taken at the start. Not nested."""
-        with self._lock:
-            self._connection.execute("BEGIN IMMEDIATE")
+        with self._writing:
+            self._writer.execute("BEGIN IMMEDIATE")
             try:
-                yield self._connection
-                self._connection.execute("COMMIT")
+                yield self._writer
+                self._writer.execute("COMMIT")
             except BaseException:
-                if self._connection.in_transaction:
-                    self._connection.execute("ROLLBACK")
+                if self._writer.in_transaction:
+                    self._writer.execute("ROLLBACK")
                 raise
 
     def one(self, query: str, values: Sequence[Any] = ()) -> Optional[Row]:
-        """The first row of a reading query, or None."""
-        with self._lock:
-            row: Optional[Row] = self._connection.execute(query, values).fetchone()
+        """The first row of a reading query, or None; it sees what is committed."""
+        with self._reading:
+            row: Optional[Row] = self._reader.execute(query, values).fetchone()
             return row
 
     def all(self, query: str, values: Sequence[Any] = ()) -> list[Row]:
         """All rows of a reading query."""
-        with self._lock:
-            return self._connection.execute(query, values).fetchall()
+        with self._reading:
+            return self._reader.execute(query, values).fetchall()
 
     def meta(self, name: str) -> Optional[str]:
         """A value kept by name, or None."""
@@ -152,5 +164,12 @@ class Database:
 
     def close(self) -> None:
         """Fold the write-ahead log into the file; every later use raises sqlite3.ProgrammingError."""
-        with self._lock:
-            self._connection.close()
+        with self._writing, self._reading:
+            self._reader.close()
+            self._writer.close()
+
+
+def _connect(path: Path) -> sqlite3.Connection:
+    connection = sqlite3.connect(path, timeout=BUSY_S, isolation_level=None, check_same_thread=False)
+    connection.row_factory = Row
+    return connection

@@ -20,8 +20,9 @@ WORKSPACE = "workspace"
 class Folders:
     """Everything below `<DATA_DIR>/gateway`, readable by its owner alone.
 
-    `jobs/<job_id>/` holds `archive.zip` (as uploaded), `history.json`, once it has ended `report.html`, and a folder
-    `artifact-<lease>` with what was published; `work-<lease>` is where an attempt's evaluation reads the skill, and `workspace` outlives an attempt.
+    `jobs/<job_id>/` holds `archive.zip` (as uploaded) until the job has ended, then `history.json`, `report.html` and a
+    folder `artifact-<lease>` with what was published, as long as they are kept; `work-<lease>` is where an attempt's
+    evaluation reads the skill, and `workspace` outlives an attempt.
     `incoming/` is not yet accepted.
     """
 
@@ -67,7 +68,7 @@ class Folders:
         for half_written in self.root.glob(".*.tmp"):
             remove(half_written)
         kept = {
-            job_id: {ARCHIVE, HISTORY, REPORT, artifact} | (set() if ended else {WORKSPACE})
+            job_id: {HISTORY, REPORT, artifact} | (set() if ended else {ARCHIVE, WORKSPACE})
             for job_id, artifact, ended in jobs
         }
         for folder in self.jobs.iterdir():

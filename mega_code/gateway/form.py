@@ -97,6 +97,8 @@ def _parts(body: IO[bytes], boundary: bytes) -> list[_Part]:
     while True:
         at = body.tell()
         block = body.read(HEADER_BYTES)
+        if block.startswith(b"--") and not parts:
+            raise _refusal("it has no part")
         if block.startswith(b"--"):
             return parts
         end_of_head = block.find(b"\r\n\r\n")

@@ -7,6 +7,7 @@ the connection that was silent longest makes it.
 
 from __future__ import annotations
 
+import io
 import logging
 import os
 import resource
@@ -14,7 +15,7 @@ import signal
 import socket
 import threading
 import time
-from typing import Any, Optional
+from typing import Any, Callable, Optional
 
 from waitress import wasyncore  # type: ignore[import-untyped,unused-ignore]
 from waitress.adjustments import Adjustments  # type: ignore[import-untyped,unused-ignore]
@@ -42,14 +43,17 @@ BODY_IN_MEMORY = 64 * KIB
 OTHER_FILES = 64
 FILES_A_CONNECTION = 2
 
+# Whether an Authorization header names a user.
+Admits = Callable[[Optional[str]], bool]
+
 log = logging.getLogger(__name__)
 
 
 class HttpServer:
     """A WSGI application on a bound socket, served by threads of its own."""
 
-    def __init__(self, app: Any, listener: socket.socket, config: Config) -> None:
-        """Listens at once, answers from `start` on."""
+    def __init__(self, app: Any, listener: socket.socket, config: Config, admits: Admits) -> None:
+        """Listens at once, answers from `start` on. The app gets an empty body where `admits` says no."""
         self._sockets: dict[int, Any] = {}
         self._ending = threading.Event()
         self._loop = threading.Thread(target=self._run, name="http", daemon=True)
@@ -65,7 +69,7 @@ class HttpServer:
             inbuf_overflow=BODY_IN_MEMORY,
             ident="mega-code",
         )
-        self._server = _Server(app, listener, self._sockets, self._tasks, adjustments, config.pace)
+        self._server = _Server(app, listener, self._sockets, self._tasks, adjustments, config.pace, admits)
 
     def start(self) -> None:
         """Answer from now on."""
@@ -125,7 +129,30 @@ class _JsonError:
         return f"{self.error.code} {self.error.reason}", [("Content-Type", "application/json")], body
 
 
+class _Nowhere:
+    """Takes the body of somebody without a key: it is read, so that the answer is, and kept neither here nor on disk."""
+
+    def append(self, data: bytes) -> None: ...
+
+    def __len__(self) -> int:
+        return 0
+
+    def getfile(self) -> io.BytesIO:
+        return io.BytesIO()
+
+    def close(self) -> None: ...
+
+
 class _Parser(HTTPRequestParser):  # type: ignore[misc,unused-ignore]
+    def __init__(self, adjustments: Adjustments, admits: Admits) -> None:
+        super().__init__(adjustments)
+        self.admits = admits
+
+    def parse_header(self, header_plus: bytes) -> None:
+        super().parse_header(header_plus)
+        if self.body_rcv is not None and not self.admits(self.headers.get("AUTHORIZATION")):
+            self.body_rcv.buf = _Nowhere()
+
     def received(self, data: bytes) -> int:
         try:
             consumed: int = super().received(data)
@@ -147,8 +174,10 @@ class _Channel(HTTPChannel):  # type: ignore[misc,unused-ignore]
 
     task_class = _Task
     error_task_class = _JsonErrorTask
-    parser_class = _Parser
     answer_due: Optional[float] = None  # set once the answer is made and may be only partly sent
+
+    def parser_class(self, adjustments: Adjustments) -> _Parser:
+        return _Parser(adjustments, self.server.admits)
 
     @property
     def at_work(self) -> bool:
@@ -186,8 +215,10 @@ class _Server(TcpWSGIServer):  # type: ignore[misc,unused-ignore]
         tasks: ThreadedTaskDispatcher,
         adjustments: Adjustments,
         pace: Pace,
+        admits: Admits,
     ) -> None:
         self.pace = pace
+        self.admits = admits
         super().__init__(
             app,
             map=sockets,

@@ -11,10 +11,11 @@ import sqlite3
 import uuid
 from typing import Any, Callable, NamedTuple, Optional
 
+from mega_code import telemetry
 from mega_code.gateway.api_error import ApiError
 from mega_code.gateway.config import Clock, Config, timestamp
-from mega_code.gateway.database import Database, Row
-from mega_code.gateway.longpoll import Changes
+from mega_code.gateway.database import OPEN, Database, Row
+from mega_code.gateway.longpoll import Changes, News
 from mega_code.gateway.reports import Reports
 from mega_code.gateway.result import Artifact, Ending, PublishedFile, Result, without_artifact
 from mega_code.job import TERMINAL
@@ -24,7 +25,7 @@ from mega_code.paths import is_job_id
 RETRY_AFTER_S = 2
 NO_ARTIFACT = Artifact()
 _COLUMNS = """job_id, user_id, skill_id, content_hash, status, phase, current_iteration, total_iterations, version,
-    created_at, phase_started_at, completed_at, model, lease"""
+    created_at, phase_started_at, completed_at, model, lease, trace"""
 
 
 class LeaseLost(Exception):
@@ -48,6 +49,7 @@ class Job(NamedTuple):
     completed_at: Optional[str]
     model: str
     lease: Optional[str]
+    trace: str = "{}"
 
     @property
     def terminal(self) -> bool:
@@ -72,7 +74,8 @@ class Jobs:
     """`queued` is told when a job waits for a worker, `changed` when anything visible of a job changed.
 
     `reports` keeps the page of a job that ends, so that it is there when the end is seen. `model` says what a job that
-    comes now is measured by: the same content may come once for each.
+    comes now is measured by: the same content may come once for each. `spent` gives what a job has used of models: one
+    that ends before its evaluation does tells that too.
     """
 
     def __init__(
@@ -82,14 +85,16 @@ class Jobs:
         clock: Clock,
         reports: Optional[Reports] = None,
         model: Callable[[], str] = lambda: STATIC,
+        spent: Callable[[str], Any] = lambda job_id: None,
     ) -> None:
         self.database = database
         self.reports = reports
         self.config = config
         self.clock = clock
         self.model = model
+        self.spent = spent
         self.queued = Changes()
-        self.changed = Changes()
+        self.changed = News()
 
     def get(self, job_id: str, user_id: str) -> Job:
         """A user's job. Raises ApiError `not_found`, for another user's just the same."""
@@ -102,8 +107,8 @@ class Jobs:
         return Job(*row)
 
     def result(self, job_id: str) -> Optional[Result]:
-        """How a job ended, or None for one that has not."""
-        row = self.database.one("SELECT result FROM jobs WHERE job_id = ?", (job_id,))
+        """How a job ended, or None for one that has not, or so long ago that it is kept no longer."""
+        row = self.database.one("SELECT result FROM jobs WHERE job_id = ? AND expired_at IS NULL", (job_id,))
         return Result(**json.loads(row["result"])) if row and row["result"] else None
 
     def files(self, job_id: str) -> list[PublishedFile]:
@@ -120,8 +125,11 @@ class Jobs:
         return None if row is None else f"{row['folder']}/{row['relpath']}"
 
     def folders(self) -> list[tuple[str, str, bool]]:
-        """Every job's id with the name of its artifact folder, empty where it has none, and whether it has ended."""
-        rows = self.database.all("SELECT job_id, folder, completed_at FROM jobs")
+        """The id of every job that is kept with the name of its artifact folder, if any, and whether it has ended."""
+        rows = self.database.all(
+            "SELECT job_id, folder, completed_at FROM jobs WHERE result IS NOT NULL UNION ALL"
+            f" SELECT job_id, folder, completed_at FROM jobs WHERE {OPEN}"
+        )
         return [(row["job_id"], row["folder"], row["completed_at"] is not None) for row in rows]
 
     def insert(self, tx: sqlite3.Connection, job_id: str, user_id: str, skill_id: str, content_hash: str) -> None:
@@ -132,14 +140,14 @@ class Jobs:
         model = self.model()
         row = tx.execute(
             """SELECT job_id FROM jobs WHERE user_id = ? AND content_hash = ? AND model = ?
-            AND status NOT IN ('failed', 'cancelled', 'enhancement_blocked')""",
+            AND status NOT IN ('failed', 'cancelled', 'enhancement_blocked') AND expired_at IS NULL""",
             (user_id, content_hash, model),
         ).fetchone()
         if row:
             raise ApiError(
                 "duplicate_content_hash", "This content was submitted before.", {"existing_job_id": row["job_id"]}
             )
-        (waiting,) = tx.execute("SELECT COUNT(*) FROM jobs WHERE status IN ('queued', 'running')").fetchone()
+        (waiting,) = tx.execute(f"SELECT COUNT(*) FROM jobs WHERE {OPEN}").fetchone()
         if waiting >= self.config.max_queued:
             raise ApiError(
                 "queue_full",
@@ -147,9 +155,9 @@ class Jobs:
                 headers={"Retry-After": str(RETRY_AFTER_S)},
             )
         tx.execute(
-            """INSERT INTO jobs (job_id, user_id, skill_id, content_hash, model, status, created_at)
-            VALUES (?, ?, ?, ?, ?, 'queued', ?)""",
-            (job_id, user_id, skill_id, content_hash, model, timestamp(self.clock())),
+            """INSERT INTO jobs (job_id, user_id, skill_id, content_hash, model, trace, status, created_at)
+            VALUES (?, ?, ?, ?, ?, ?, 'queued', ?)""",
+            (job_id, user_id, skill_id, content_hash, model, json.dumps(telemetry.headers()), timestamp(self.clock())),
         )
 
     def claim(self) -> Optional[Job]:
@@ -158,32 +166,32 @@ class Jobs:
         with self.database.transaction() as tx:
             given_up = self._give_up_exhausted(tx)
             taken = tx.execute(
-                """UPDATE jobs SET status = 'running', phase = 'intake', phase_started_at = ?,
+                f"""UPDATE jobs SET status = 'running', phase = 'intake', phase_started_at = ?,
                 current_iteration = NULL, total_iterations = NULL,
                 lease = ?, lease_expires = ?, attempts = attempts + 1, version = version + 1
-                WHERE seq = (SELECT seq FROM jobs WHERE status = 'queued'
-                OR (status = 'running' AND lease_expires <= ?) ORDER BY seq LIMIT 1)""",
+                WHERE seq = (SELECT seq FROM jobs WHERE {OPEN} AND (status = 'queued' OR lease_expires <= ?)
+                ORDER BY seq LIMIT 1)""",
                 (timestamp(now), lease, now.timestamp() + self.config.lease_s, now.timestamp()),
             ).rowcount
             row = tx.execute(f"SELECT {_COLUMNS} FROM jobs WHERE lease = ?", (lease,)).fetchone() if taken else None
-        if row or given_up:
-            self.changed.notify()
+        self.changed.notify(*given_up, *([row["job_id"]] if row else []))
         return Job(*row) if row else None
 
-    def _give_up_exhausted(self, tx: sqlite3.Connection) -> bool:
-        """A job whose workers keep dying ends here, or it would take every worker down for ever."""
+    def _give_up_exhausted(self, tx: sqlite3.Connection) -> list[str]:
+        """A job whose workers keep dying ends here, or it would take every worker down for ever; the ids of such."""
         rows = tx.execute(
-            "SELECT job_id, skill_id, attempts FROM jobs WHERE status = 'running' AND lease_expires <= ? AND attempts >= ?",
+            f"""SELECT job_id, skill_id, attempts FROM jobs
+            WHERE {OPEN} AND status = 'running' AND lease_expires <= ? AND attempts >= ?""",
             (self.clock().timestamp(), self.config.max_attempts),
         ).fetchall()
         for row in rows:
             reason = f"The gateway died {row['attempts']} times while it worked on this job; its log may say why."
             self._end_early(tx, row, "failed", reason)
-        return bool(rows)
+        return [row["job_id"] for row in rows]
 
     def seconds_to_expiry(self) -> Optional[float]:
         """How long until the first lease runs out; None where no job is running."""
-        row = self.database.one("SELECT MIN(lease_expires) AS first FROM jobs WHERE status = 'running'")
+        row = self.database.one(f"SELECT MIN(lease_expires) AS first FROM jobs WHERE {OPEN} AND status = 'running'")
         if row is None or row["first"] is None:
             return None
         return max(0.0, float(row["first"]) - self.clock().timestamp())
@@ -212,7 +220,7 @@ class Jobs:
                 version = version + 1 WHERE lease = ?""",
                 (*after, started, lease),
             )
-        self.changed.notify()
+        self.changed.notify(row["job_id"])
         return False
 
     def forgive(self, lease: str) -> None:
@@ -225,6 +233,8 @@ class Jobs:
         row = self.database.one("SELECT job_id, skill_id FROM jobs WHERE lease = ?", (lease,))
         if row is None:
             raise LeaseLost
+        if result.usage_snapshot is None:
+            result = result._replace(usage_snapshot=self.spent(row["job_id"]))
         ending = Ending(row["job_id"], row["skill_id"], status, timestamp(self.clock()), result, artifact.files)
         page = (
             self.reports.draw(ending.body()) if self.reports else None
@@ -236,13 +246,14 @@ class Jobs:
                 self._end_early(tx, row, status, "Cancelled on request.")
             else:
                 self._end(tx, ending, artifact.folder, page)
-        self.changed.notify()
+        self.changed.notify(ending.job_id)
         return status
 
     def _end_early(self, tx: sqlite3.Connection, row: Row, status: str, reason: str) -> None:
         """End a job that nothing came of."""
         now = timestamp(self.clock())
-        ending = Ending(row["job_id"], row["skill_id"], status, now, without_artifact(reason))
+        result = without_artifact(reason)._replace(usage_snapshot=self.spent(row["job_id"]))
+        ending = Ending(row["job_id"], row["skill_id"], status, now, result)
         self._end(tx, ending, "", self.reports.draw(ending.body()) if self.reports else None)
 
     def _end(self, tx: sqlite3.Connection, ending: Ending, folder: str, page: Optional[bytes]) -> None:
@@ -268,7 +279,7 @@ class Jobs:
     def expire_all(self) -> None:
         """Let every running job be claimed at once; for a process that knows itself to be the only one."""
         with self.database.transaction() as tx:
-            tx.execute("UPDATE jobs SET lease_expires = 0 WHERE status = 'running'")
+            tx.execute(f"UPDATE jobs SET lease_expires = 0 WHERE {OPEN} AND status = 'running'")
 
     def cancel(self, job_id: str, user_id: str) -> Job:
         """Cancel a queued job at once, a running one at its next step.
@@ -284,7 +295,7 @@ class Jobs:
                 self._end_early(tx, row, "cancelled", "Cancelled on request.")
             else:
                 tx.execute("UPDATE jobs SET cancel_requested = 1 WHERE job_id = ?", (job.job_id,))
-        self.changed.notify()
+        self.changed.notify(job.job_id)
         return self.get(job_id, user_id)
 
 

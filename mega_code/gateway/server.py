@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import functools
 import logging
 import os
 import secrets
@@ -12,6 +13,7 @@ import time
 from collections.abc import Iterator
 from typing import Any, Optional
 
+from mega_code import telemetry
 from mega_code.errors import MegaCodeError
 from mega_code.files import read_json, write_json
 from mega_code.gateway.app import Api
@@ -19,11 +21,12 @@ from mega_code.gateway.artifacts import Signer
 from mega_code.gateway.auth import Keys
 from mega_code.gateway.config import Clock, Config, utc_now
 from mega_code.gateway.database import Database
-from mega_code.gateway.evaluation import Evaluation, asked_model
+from mega_code.gateway.evaluation import Evaluation, asked_model, spent
 from mega_code.gateway.folders import Folders
 from mega_code.gateway.http import HttpServer
 from mega_code.gateway.jobs import Jobs
 from mega_code.gateway.reports import Reports
+from mega_code.gateway.retention import Retention
 from mega_code.gateway.uploads import Uploads
 from mega_code.gateway.worker import Evaluator, Worker
 from mega_code.paths import DataDir
@@ -48,12 +51,14 @@ class Gateway:
         self.database = Database(self.folders.database)
         self.config = config
         self.keys = Keys(self.database, clock)
-        self.jobs = Jobs(self.database, config, clock, Reports(self.folders), asked_model)
+        used = functools.partial(spent, self.folders)
+        self.jobs = Jobs(self.database, config, clock, Reports(self.folders), asked_model, used)
         prebuilt = [str(row["id"]) for row in self.database.all("SELECT id FROM prebuilt")]
         self.folders.sweep(self.jobs.folders(), prebuilt)
         self.jobs.expire_all()
         work = evaluator or Evaluation(self.folders)
         self.workers = [Worker(self.jobs, self.folders, work, f"worker-{n}") for n in range(config.workers)]
+        self.retention = Retention(self.database, self.folders, config, clock)
         signer = Signer(self._secret(), config.url_ttl_s)
         self.api = Api(config, clock, self.keys, self.jobs, Uploads(self.jobs, self.folders), signer, self.folders)
         self.url = ""
@@ -74,10 +79,11 @@ class Gateway:
         listener = self._bind(port)
         number = listener.getsockname()[1]
         self.database.set_meta("port", str(number))
-        self._http = HttpServer(self.api.app, listener, self.config)
+        self._http = HttpServer(self.api.app, listener, self.config, self.keys.admits)
         self._http.start()
         for worker in self.workers:
             worker.start()
+        self.retention.start()
         self.url = f"http://{HOST}:{number}"
         return self.url
 
@@ -103,11 +109,13 @@ class Gateway:
         self._closed = True
         for worker in self.workers:
             worker.stop()
+        self.retention.stop()
         self.jobs.changed.close()
         self.jobs.queued.close()
         answered = self._http.stop(HTTP_GRACE_S)
         deadline = time.monotonic() + WORKER_GRACE_S
-        ended = [worker.join(max(0.0, deadline - time.monotonic())) for worker in self.workers]
+        ended = [self.retention.join(max(0.0, deadline - time.monotonic()))]
+        ended += [worker.join(max(0.0, deadline - time.monotonic())) for worker in self.workers]
         self.database.close()
         return answered and all(ended)
 
@@ -131,10 +139,14 @@ def serve(
     if not lock.acquire():
         raise MegaCodeError("network_failure", "Another gateway serves this data folder already.")
     previous = _forget_client(data)
+    trouble = telemetry.start(telemetry.GATEWAY)
+    if trouble:
+        log.warning("spans are not sent: %s", trouble)
     try:
         ended = _run(data, config, evaluator, port, ready, previous)
     finally:
         lock.release()
+    telemetry.flush(log.warning)
     if not ended:
         _leave_behind()
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import json
 import logging
 import sqlite3
 import threading
@@ -11,6 +12,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import Optional, Protocol
 
+from mega_code import telemetry
 from mega_code.errors import MegaCodeError
 from mega_code.files import write_json
 from mega_code.gateway.artifacts import PublishError, publish
@@ -57,6 +59,7 @@ class Progress:
         self.lease = lease
         self.workspace = workspace
         self.stopping = stopping
+        self.phases = telemetry.phases()
         self._worked = False
 
     def phase(self, name: str) -> None:
@@ -64,6 +67,7 @@ class Progress:
         if name not in PHASES:
             raise ValueError(f"There is no phase {name!r}.")
         self._advance(name, None)
+        self.phases.enter(name)
 
     def iteration(self, current: int, total: int) -> None:
         """The job is in iteration `current` of at most `total`."""
@@ -134,7 +138,7 @@ class Worker:
         self.lease = job.lease
         log.info("job %s: claimed", job.job_id)
         try:
-            with _heartbeat(self.jobs, job.lease):
+            with _traced(job), _heartbeat(self.jobs, job.lease):
                 self._work(job, job.lease)
         finally:
             self.lease = None
@@ -149,11 +153,14 @@ class Worker:
             except Cancelled:
                 status, result, artifact = "cancelled", without_artifact("Cancelled on request."), NO_ARTIFACT
             ended = self.jobs.finish(lease, status, result, artifact)
+            _tell(telemetry.current(), ended, result.artifact_kind)
             kept = artifact.folder if ended == status else ""
-            remove(self.folders.workspace(job.job_id))
+            for needless in (self.folders.workspace(job.job_id), self.folders.archive(job.job_id)):
+                remove(needless)
             log.info("job %s: %s", job.job_id, ended)
         except (Abandoned, LeaseLost):
             self.jobs.release(lease)
+            telemetry.current().fail("left_to_another_attempt")
             log.info("job %s: left to another attempt", job.job_id)
         finally:
             if not kept:
@@ -164,17 +171,8 @@ class Worker:
         workspace = self.folders.workspace(job.job_id)
         progress = Progress(self.jobs, job, lease, workspace, self._stopping)
         try:
-            outcome = self._evaluate(job, lease, progress)
-            if outcome.status not in TERMINAL:
-                raise ValueError(f"The evaluation ended with the unknown status {outcome.status!r}.")
-            artifact = NO_ARTIFACT
-            if outcome.status == "succeeded" and outcome.artifact_kind == "enhanced":
-                progress.phase("publishing")
-                target = self.folders.artifact(job.job_id, lease)
-                with open(self.folders.archive(job.job_id), "rb") as archive:
-                    artifact = publish(archive, job.content_hash, outcome.files, target)
-            write_json(self.folders.job(job.job_id) / HISTORY, outcome.lineage or [])
-            return outcome.status, from_outcome(outcome), artifact
+            with progress.phases:
+                return self._go_through(job, lease, progress)
         except Interrupted:
             raise
         except PublishError as error:
@@ -187,11 +185,40 @@ class Worker:
             log.exception("job %s: failed", job.job_id)
             return "failed", without_artifact(_explain(error)), NO_ARTIFACT
 
+    def _go_through(self, job: Job, lease: str, progress: Progress) -> tuple[str, Result, Artifact]:
+        progress.phases.enter("intake")
+        outcome = self._evaluate(job, lease, progress)
+        if outcome.status not in TERMINAL:
+            raise ValueError(f"The evaluation ended with the unknown status {outcome.status!r}.")
+        artifact = NO_ARTIFACT
+        if outcome.status == "succeeded" and outcome.artifact_kind == "enhanced":
+            progress.phase("publishing")
+            target = self.folders.artifact(job.job_id, lease)
+            with open(self.folders.archive(job.job_id), "rb") as archive:
+                artifact = publish(archive, job.content_hash, outcome.files, target)
+        write_json(self.folders.job(job.job_id) / HISTORY, outcome.lineage or [])
+        return outcome.status, from_outcome(outcome), artifact
+
     def _evaluate(self, job: Job, lease: str, progress: Progress) -> Outcome:
         work = self.folders.work(job.job_id, lease)
         with open(self.folders.archive(job.job_id), "rb") as archive:
             examine(archive, FolderSink(work, durable=False))
         return self.evaluator(work, job.skill_id, progress, self.jobs.clock())
+
+
+@contextlib.contextmanager
+def _traced(job: Job) -> Iterator[None]:
+    """A span of this attempt at a job, part of the trace that its upload was part of, however long ago."""
+    told = json.loads(job.trace)
+    with telemetry.part_of(told), telemetry.span("job", job_id=job.job_id, skill_name=job.skill_id):
+        yield
+
+
+def _tell(span: telemetry.Span, status: str, artifact_kind: str) -> None:
+    """How a job has ended, in its span."""
+    span.set(status=status, artifact_kind=artifact_kind)
+    if status == "failed":
+        span.fail(status)
 
 
 def _explain(error: BaseException) -> str:

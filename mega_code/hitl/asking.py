@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextvars
 import threading
 import time
 from collections import deque
@@ -58,7 +59,7 @@ class Slice:
 
         workers = min(len(requests), calls.budget.limits.concurrency)
         with ThreadPoolExecutor(max(1, workers)) as pool:
-            futures = [pool.submit(work) for _ in range(workers)]
+            futures = [pool.submit(contextvars.copy_context().run, work) for _ in range(workers)]
             error: Optional[BaseException] = None
             try:
                 while wait(futures, TURN_S).not_done and not error:

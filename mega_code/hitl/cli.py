@@ -9,8 +9,8 @@ from datetime import datetime, timezone
 from pathlib import Path
 from typing import Optional
 
-from mega_code import skills, workspace
-from mega_code.commandline import Parser, answer, named_file, seconds
+from mega_code import skills, telemetry, workspace
+from mega_code.commandline import Parser, answer, manual, named_file, seconds
 from mega_code.envelope import Envelope
 from mega_code.errors import MegaCodeError
 from mega_code.paths import DataDir, check_skill_name, data_dir, project_dir
@@ -22,10 +22,18 @@ Arguments = argparse.Namespace
 
 def parser() -> Parser:
     """The command line of `python -m mega_code.hitl`."""
+    prog = "python -m mega_code.hitl"
     own = Parser(
-        prog="python -m mega_code.hitl",
-        description="Measure and improve a skill with a person in the loop, one iteration at a time.",
-        epilog="Prints one JSON line. Exit: 0 done, 3 not done in time, 4 bad input or refused, 5 no answer of a model.",
+        prog=prog,
+        description="Measure and improve a skill with a person in the loop, one iteration at a time. "
+        "Prints one JSON line.",
+        epilog=manual(
+            prog,
+            (0, 3, 4, 5, 130),
+            ("CLAUDE_PROJECT_DIR", "MEGA_CODE_DATA_DIR", "NO_COLOR"),
+            ("start --skill commit-message", "run --skill commit-message --model claude --repeats 3"),
+            "scripts/hitl.sh, references/hitl/workspace.md",
+        ),
     )
     commands = own.add_subparsers(dest="command", metavar="COMMAND", required=True)
 
@@ -78,10 +86,11 @@ def main(argv: Sequence[str]) -> int:
 
     def work() -> Envelope:
         arguments = parser().parse_args(argv)
+        telemetry.current().set(mode=arguments.command)
         done: Envelope = arguments.work(arguments)
         return done
 
-    return answer(work, lambda: None, named_file(argv))
+    return answer("hitl", work, lambda: None, named_file(argv))
 
 
 def _positive(value: str) -> int:

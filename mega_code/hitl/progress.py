@@ -1,17 +1,16 @@
-"""A progress line that lives: rewritten in place on a terminal, said now and then elsewhere."""
+"""How far a long step is: a line that lives on a terminal, and is said now and then elsewhere."""
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Callable
 
-from mega_code.console import say
+from mega_code.console import progress
 
 EVERY_S = 5.0
 
 
 class Line:
-    """`<what> <done>/<total> [<seconds>s]` on stderr."""
+    """`<what> <done>/<total> [<seconds>s]`."""
 
     def __init__(self, what: str, total: int, clock: Callable[[], float]) -> None:
         self.what, self.total, self.clock = what, total, clock
@@ -19,16 +18,13 @@ class Line:
         self._told = (-1, float("-inf"))
 
     def tell(self, done: int) -> None:
-        """Tell how far it is, where that is news."""
+        """Tell how far it is; a plain line is due where that is news."""
         now = self.clock()
         told, at = self._told
-        terminal = sys.stderr.isatty()
-        if done == told or (not terminal and done < self.total and now - at < EVERY_S):
+        last = done >= self.total
+        if last and done == told:
             return
-        self._told = (done, now)
-        text = f"{self.what} {done}/{self.total} [{now - self.started:.0f}s]"
-        if terminal:
-            sys.stderr.write(f"\r{text}" + ("\n" if done >= self.total else ""))
-            sys.stderr.flush()
-        else:
-            say(text)
+        due = done != told and (last or now - at >= EVERY_S)
+        if due:
+            self._told = (done, now)
+        progress(f"{self.what} {done}/{self.total} [{now - self.started:.0f}s]", due, last)

@@ -97,6 +97,7 @@ remote_step() { # <result.json|install.json> <log to go on with, or ''> [args...
   shift 2
   run_logged "$LOG" "$STEP" "$@" --result-json "$RESULT_JSON" || status=$?
   trap '' INT TERM # the outcome is known, and has to be said
+  hears=self
   printf 'LOG=%s\nRESULT_JSON=%s\n' "$LOG" "$RESULT_JSON"
   if [ -s "$RESULT_JSON" ]; then
     run_python "${HEADLINE[@]}" "$RESULT_JSON" || say "the result cannot be read; see $LOG."

@@ -12,7 +12,6 @@ import os
 import shutil
 import subprocess
 import sys
-import tempfile
 from typing import BinaryIO
 
 
@@ -63,8 +62,9 @@ def build(venv: str, requirements: list[str]) -> None:
         shutil.rmtree(leftover, ignore_errors=True)
     names = ", ".join(requirement.split(";")[0] for requirement in requirements)
     say(f"Preparing the Python packages {names}, this once (log: {venv}.log).")
-    new = tempfile.mkdtemp(prefix=f"{os.path.basename(venv)}.new-", dir=os.path.dirname(venv))
+    new = f"{venv}.new-{os.urandom(8).hex()}"
     try:
+        os.mkdir(new)
         with open(f"{venv}.log", "wb") as log:
             run([sys.executable, "-m", "venv", new], log)
             pip = [os.path.join(new, "bin", "python"), "-m", "pip", "--disable-pip-version-check", "--no-input"]

@@ -5,12 +5,15 @@ A power cut cannot be tested; that every file and folder was flushed before the 
 
 from __future__ import annotations
 
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
 
+from mega_code import backups
 from support import strace
-from support.room import Room
+from support.room import REPOSITORY, Room
 from support.stage import NAME, Stage
 
 pytestmark = pytest.mark.skipif(not strace.available(), reason="strace is not there, or may not trace")
@@ -72,3 +75,22 @@ def test_a_backup_that_has_to_be_copied_is_on_the_disk_before_the_old_skill_goes
             flushes = flushed(calls, f"/.{NAME}.part/{relpath}>")
             assert flushes and max(flushes) < arrived, relpath
     assert any(arrived < at < gone for at in flushed(calls, "-backup>"))
+
+
+def test_of_very_many_files_each_is_flushed_and_a_failure_of_one_is_a_failure(room: Room) -> None:
+    folder = room.tmp / "many files"
+    names = [f"{number % 7}/{number}.md" for number in range(backups.MANY + 20)]
+    for name in names:
+        (folder / name).parent.mkdir(parents=True, exist_ok=True)
+        (folder / name).write_text(name)
+    code = "import sys, pathlib; from mega_code import backups; backups.flush_tree(pathlib.Path(sys.argv[1]))"
+    command = [sys.executable, "-c", code, str(folder)]
+    trace = room.tmp / "trace"
+    whole = subprocess.run([*strace.wrapper(trace), *command], cwd=REPOSITORY, capture_output=True, check=False)
+    calls = [line for line in trace.read_text().splitlines() if " fsync(" in line]
+    every = [*names, *{name.partition("/")[0] for name in names}]
+    assert whole.returncode == 0 and all(any(f"/many files/{name}>" in line for line in calls) for name in every)
+    assert len({line.split()[0] for line in calls}) > 1, "from more than one thread"
+    failing = [*strace.wrapper(trace, "inject=fsync:error=EIO:when=5"), *command]
+    broken = subprocess.run(failing, cwd=REPOSITORY, capture_output=True, check=False)
+    assert broken.returncode != 0 and b"Input/output error" in broken.stderr

@@ -83,7 +83,7 @@ class Place:
         expected = {
             "": [],
             "incoming": [],
-            **{job_id: ["archive.zip", "artifact", "history.json", "report.html"] for job_id in self.accepted},
+            **{job_id: ["artifact", "history.json", "report.html"] for job_id in self.accepted},
         }
         deadline = time.monotonic() + 10  # the worker's own folder goes a moment after the job has ended
         while self.names() != expected and time.monotonic() < deadline:

@@ -118,6 +118,13 @@ def test_a_file_size_limit_ends_the_upload_and_not_the_gateway(tmp_path: Path) -
                 continue
             assert error(answer) == (507, "storage_full")
         assert time.monotonic() - began < 30
+        # Who has no key is answered however much is sent, since none of that is kept.
+        for stranger in (Client(served.url, None), Client(served.url, "mgw_unknown")):
+            body = os.urandom(6_000_000)
+            assert error(stranger.upload(skill_zip(files={"large": body}))) == (401, "unauthorized")
+            chunks = (body[at : at + 65536] for at in range(0, len(body), 65536))
+            answer = stranger.call("POST", "/skill-enhance/uploads", data=chunks)
+            assert error(answer) == (401, "unauthorized")
         alice.until_status(alice.submit(skill_zip()), "succeeded")
         assert list((served.data.gateway / "incoming").iterdir()) == []
         assert served.end() == 0

@@ -291,7 +291,7 @@ FORMS: dict[str, tuple[str, bytes, bytes]] = {
     "no source": ("invalid_source", MULTIPART, SKILL_ID + ARCHIVE + END),
     "no skill_id": ("invalid_skill_id", MULTIPART, SOURCE + ARCHIVE + END),
     "no archive": ("invalid_archive", MULTIPART, SOURCE + SKILL_ID + END),
-    "no parts": ("invalid_source", MULTIPART, END),
+    "no parts": ("invalid_request", MULTIPART, END),
     "archive as text": ("invalid_archive", MULTIPART, SOURCE + SKILL_ID + part("archive", b"PK") + END),
     "source as a file": ("invalid_source", MULTIPART, part("source", b"api", filename="s") + SKILL_ID + ARCHIVE + END),
     "archive twice": ("invalid_request", MULTIPART, SOURCE + SKILL_ID + ARCHIVE + ARCHIVE + END),

@@ -89,7 +89,7 @@ installed() { # <scope>; whether the enhanced skill is there
   fake_gateway
   skill demo-skill
   run -0 on_terminal '[y/N]' '' -- enhance.sh demo-skill --scope project
-  [[ "$output" == *"not installed; to install: "* ]]
+  [[ "$output" == *"enhance: not installed."*"To install: "* ]]
   run ! installed project
   run -0 on_terminal '[y/N]' y -- enhance.sh demo-skill --scope project
   installed project
@@ -99,7 +99,7 @@ installed() { # <scope>; whether the enhanced skill is there
   fake_gateway
   skill demo-skill
   run -130 on_terminal '[n]o:' '^C' -- enhance.sh demo-skill
-  [[ "$output" == *"not installed; to install: "* ]]
+  [[ "$output" == *"enhance: not installed."*"To install: "* ]]
   run ! installed project
 }
 
@@ -107,10 +107,11 @@ installed() { # <scope>; whether the enhanced skill is there
   fake_gateway
   skill demo-skill
   run -0 --separate-stderr enhance.sh demo-skill
-  [[ "$output" == "Succeeded: an enhanced version is ready to install."* ]]
-  line="$(grep '^enhance: not installed' <<<"$stderr")"
+  [[ "$output" == "Succeeded: an enhanced version is ready to install."* && "$stderr" == *"enhance: not installed." ]]
+  line="$(grep '^To install: ' <<<"$output")"
+  equal 1 "$(grep -c install.sh <<<"$output$stderr")"
   run ! installed project
-  printf '%s\n' "${line#*to install: }" >"$ROOM/command"
+  printf '%s\n' "${line#To install: }" >"$ROOM/command"
   cd /
   run -0 bash "$ROOM/command"
   installed project

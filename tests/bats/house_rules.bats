@@ -108,7 +108,7 @@ RULES
 }
 
 @test "house rules: an array that may be empty is not expanded bare, which is an unbound variable until Bash 4.4" {
-  local filled=' args failed folders install launcher log names reports shell targets wanted HEADLINE ' name found=''
+  local filled=' args extras failed folders install launcher log missing names place reports shell targets wanted HEADLINE ' name found=''
   bare='(^|[^+])"\$\{[A-Za-z_]+\[[@*]\]\}'
   # shellcheck disable=SC2016
   {

@@ -73,6 +73,52 @@ run --quiet --no-sync --directory $CLONE --extra gateway --extra optimize python
   equal 1 "$(grep -c . "$ROOM/uv.calls")"
 }
 
+@test "runtime: where a collector is named, uv brings what spans need, once, and is used without it elsewhere" {
+  clone
+  uv 0
+  mkdir -p "$DATA"
+  "$CLONE/scripts/args.sh" </dev/null
+  OTEL_EXPORTER_OTLP_ENDPOINT=http://127.0.0.1:1 "$CLONE/scripts/args.sh" </dev/null
+  printf 'export OTEL_EXPORTER_OTLP_TRACES_ENDPOINT=http://127.0.0.1:1\n' >"$DATA/.env"
+  "$CLONE/scripts/args.sh" </dev/null
+  rm "$DATA/.env"
+  "$CLONE/scripts/args.sh" </dev/null
+  equal "--extra gateway --extra optimize
+--extra gateway --extra optimize --extra telemetry" "$(sed -n '/^sync/s/.*--no-install-project \(.*\) --directory.*/\1/p' "$ROOM/uv.calls")"
+  equal 2 "$(grep -c '^run.*--extra telemetry python' "$ROOM/uv.calls")"
+  equal 2 "$(grep -c '^run.*--extra optimize python' "$ROOM/uv.calls")"
+}
+
+@test "runtime: what spans need and uv cannot get costs one line, and nothing else" {
+  clone
+  fake uv "
+    printf '%s\n' \"\$*\" >>\"$ROOM/uv.calls\"
+    [ \"\$1\" != sync ] || { mkdir -p \"$CLONE/.venv\"; [[ \"\$*\" != *telemetry* ]]; exit; }
+    while [ \"\$1\" != python ]; do shift; done
+    cd \"$CLONE\" && exec \"$REAL_PYTHON\" \"\${@:2}\""
+  export OTEL_EXPORTER_OTLP_ENDPOINT=http://127.0.0.1:1
+  run -0 --separate-stderr "$CLONE/scripts/args.sh" <<<'my-skill'
+  equal my-skill "$(value SKILL_NAME)"
+  [[ "$stderr" == *'going on without those for spans.' && "${#stderr_lines[@]}" -eq 1 ]]
+  run -0 --separate-stderr "$CLONE/scripts/args.sh" <<<'my-skill'
+  equal '' "$stderr"
+  equal "sync sync run run" "$(cut -d ' ' -f 1 "$ROOM/uv.calls" | tr '\n' ' ' | sed 's/ $//')"
+}
+
+@test "runtime: where what spans need cannot be had, the environment that is there is used" {
+  mkdir -p "$DATA/runtime/venv/bin"
+  fake other "exec \"$REAL_PYTHON\" \"\$@\""
+  mv "$BIN/other" "$DATA/runtime/venv/bin/python"
+  requirements >"$DATA/runtime/venv/complete"
+  # shellcheck disable=SC2016
+  for name in python3 python; do fake "$name" 'case "$1" in -m) exit 97 ;; -c) exit 0 ;; *) exit 1 ;; esac'; done
+  OTEL_EXPORTER_OTLP_ENDPOINT=http://127.0.0.1:1 run -0 --separate-stderr args.sh <<<'my-skill'
+  equal my-skill "$(value SKILL_NAME)"
+  equal "args: the Python packages for spans could not be installed; going on without." "$stderr"
+  OTEL_EXPORTER_OTLP_ENDPOINT=http://127.0.0.1:1 run -0 --separate-stderr args.sh <<<'my-skill'
+  equal '' "$stderr"
+}
+
 @test "runtime: the bundle's own environment is used where it is complete and fits" {
   recorder python
   mkdir -p "$DATA/runtime/venv/bin"

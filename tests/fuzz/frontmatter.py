@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import yaml
+
 from fuzz.refusal import refused_with
+from mega_code import plain_yaml
 from mega_code.skill import authors_of, check_enhanced, parse_frontmatter, split
 
 CODES = ("invalid_frontmatter",)
@@ -30,6 +33,8 @@ def check(data: bytes) -> None:
     with refused_with(CODES):
         parts = split(text)
         frontmatter = parse_frontmatter(text)
+    plain = plain_yaml.read(parts.frontmatter) if frontmatter is not None else None
+    assert plain is None or plain == yaml.safe_load(parts.frontmatter)
     if frontmatter is None:
         return
     assert text.endswith(parts.body) and parts.frontmatter in text

@@ -295,7 +295,7 @@ def test_settings_are_read_from_the_env_file_too(gateway: Command) -> None:
 
 
 @pytest.mark.parametrize("package", ["bottle", "waitress", "yaml", "requests"])
-@pytest.mark.parametrize("command", ["start", "status", "--help"])
+@pytest.mark.parametrize("command", ["start", "status"])
 def test_a_missing_package_is_one_sentence_and_for_our_launcher_a_silent_97(
     gateway: Command, package: str, command: str
 ) -> None:
@@ -496,7 +496,6 @@ def test_what_a_kill_left_half_done_on_disk_is_swept(home: Path) -> None:
         assert not any(path.exists() for path in half_written)
         assert [path.name for path in (gateway / "jobs").iterdir()] == [job_id]
         assert sorted(path.name.split("-")[0] for path in (gateway / "jobs" / job_id).iterdir()) == [
-            "archive.zip",
             "artifact",
             "history.json",
             "report.html",

@@ -129,11 +129,11 @@ def install(way: str, room: Room, built: Built, clone: Path) -> Installed:
     if way == "pip, sdist":
         return Installed(room, [by_pip(room, f"{built.sdist}[gateway]") / "mega-code"])
     if way == "uv, editable":
-        made = room.root / "an environment"
-        for command in (["venv", made], ["pip", "install", "--python", made, "--editable", f"{clone}[gateway]"]):
-            done = room.run([packagers() / "uv", "--quiet", *command], timeout=MINUTES)
-            assert done.returncode == 0, done.stderr
-        return Installed(room, [made / "bin" / "mega-code"])
+        done = room.run(
+            [packagers() / "uv", "tool", "install", "--quiet", "--editable", f"{clone}[gateway]"], timeout=MINUTES
+        )
+        assert done.returncode == 0, done.stderr
+        return Installed(room, [Path(room.env["HOME"]) / ".local" / "bin" / "mega-code"])
     if way == "pipx":
         return Installed(
             room, [packagers() / "pipx", "run", "--quiet", "--spec", f"{built.wheel}[gateway]", "mega-code"]

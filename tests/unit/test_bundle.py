@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from mega_code import bundle
+from mega_code import bundle, selection
 from mega_code.errors import MegaCodeError
 
 SKILL_MD = "---\nname: demo\ndescription: d\n---\n# Demo\n"
@@ -154,7 +154,7 @@ def test_a_metadata_json_of_the_skill_itself_is_bundled(skill: Path, content: by
     assert len(packed(skill)[0].entries) == 2
 
 
-@pytest.mark.parametrize("folder", sorted(bundle.OPAQUE_FOLDERS))
+@pytest.mark.parametrize("folder", sorted(selection.OPAQUE_FOLDERS))
 def test_dependency_version_control_and_cache_folders_are_not_looked_into(skill: Path, folder: str) -> None:
     add(skill, f"{folder}/cacert.pem")
     add(skill, f"x/{folder}/secrets/.env")

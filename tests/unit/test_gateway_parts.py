@@ -12,9 +12,10 @@ import threading
 import time
 import zipfile
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from datetime import datetime, timedelta, timezone
 from pathlib import Path
-from typing import Any, NamedTuple, Optional
+from typing import Any, Callable, NamedTuple, Optional
 
 import pytest
 
@@ -27,7 +28,7 @@ from mega_code.gateway.config import Config, from_env, timestamp
 from mega_code.gateway.database import MIGRATIONS, Database
 from mega_code.gateway.intake import examine
 from mega_code.gateway.jobs import Job, Jobs, LeaseLost
-from mega_code.gateway.longpoll import Changes, LongPoll, wait_seconds
+from mega_code.gateway.longpoll import Changes, LongPoll, News, wait_seconds
 from mega_code.gateway.result import Artifact, PublishedFile, Result, without_artifact
 from mega_code.paths import MEGA_DIR
 from mega_code.pidlock import Holder, PidLock
@@ -91,12 +92,13 @@ def test_settings_have_defaults_and_are_read_from_the_environment() -> None:
             "MEGA_CODE_GATEWAY_WORKERS": "3",
             "MEGA_CODE_GATEWAY_LEASE_S": "0.5",
             "MEGA_CODE_GATEWAY_URL_TTL_S": "60",
+            "MEGA_CODE_GATEWAY_KEEP_DAYS": "0.5",
         }
-    ) == Config(max_queued=0, workers=3, lease_s=0.5, url_ttl_s=60)
+    ) == Config(max_queued=0, workers=3, lease_s=0.5, url_ttl_s=60, keep_days=0.5)
 
 
 @pytest.mark.parametrize("value", ["x", "-1", "nan", "inf", "1e99", "0x10"])
-@pytest.mark.parametrize("name", ["MAX_QUEUED", "WORKERS", "LEASE_S", "URL_TTL_S"])
+@pytest.mark.parametrize("name", ["MAX_QUEUED", "WORKERS", "LEASE_S", "URL_TTL_S", "KEEP_DAYS"])
 def test_a_setting_that_is_no_number_in_range_is_refused_by_name(name: str, value: str) -> None:
     with pytest.raises(MegaCodeError, match=f"MEGA_CODE_GATEWAY_{name} is '{value}'") as caught:
         from_env({f"MEGA_CODE_GATEWAY_{name}": value})
@@ -370,6 +372,45 @@ def test_a_prefer_header_is_read_as_rfc_7240_has_it(header: Optional[str], secon
     assert wait_seconds(header) == seconds
 
 
+def steps(database: Database, work: Callable[[], object]) -> int:
+    """How many hundreds of steps SQLite takes for the writing that `work` does."""
+    taken: list[None] = []
+    with database.transaction() as tx:
+        tx.set_progress_handler(lambda: taken.append(None), 100)
+    work()
+    with database.transaction() as tx:
+        tx.set_progress_handler(None, 0)
+    return len(taken)
+
+
+def test_claiming_and_ending_a_job_does_not_look_at_the_jobs_that_are_kept(database: Database, jobs: Jobs) -> None:
+    def one_job(number: int) -> None:
+        queue(jobs, number)
+        claimed = jobs.claim()
+        assert claimed and claimed.lease
+        jobs.seconds_to_expiry()
+        jobs.finish(claimed.lease, "succeeded", without_artifact("Done."))
+
+    one_job(0)
+    few = steps(database, lambda: one_job(1))
+    with database.transaction() as tx:
+        tx.executemany(
+            """INSERT INTO jobs (job_id, user_id, skill_id, content_hash, status, created_at, completed_at)
+            VALUES (?, 'alice', 'demo', ?, 'succeeded', '', '')""",
+            ((f"kept-{number}", f"kept-{number}") for number in range(5000)),
+        )
+    many = steps(database, lambda: one_job(2))
+    assert many <= few + 5, (few, many)
+
+
+def test_reading_does_not_wait_for_what_is_being_written(database: Database) -> None:
+    database.set_meta("name", "before")
+    with database.transaction() as tx, ThreadPoolExecutor(1) as pool:
+        tx.execute("UPDATE meta SET value = 'after'")
+        assert pool.submit(database.meta, "name").result(5) == "before"
+    assert database.meta("name") == "after"
+
+
 class Thing(NamedTuple):
     """Something to wait for."""
 
@@ -390,27 +431,47 @@ class Source:
         return self.thing
 
 
-def test_waiting_looks_only_when_something_changed() -> None:
-    changes, source = Changes(), Source(Thing())
-    poll = LongPoll(changes, 1)
+def test_waiting_looks_only_when_its_own_job_changed() -> None:
+    news, source = News(), Source(Thing())
+    poll = LongPoll(news, 1, 1)
     answers: list[tuple[Thing, bool]] = []
     waiting = threading.Thread(target=lambda: answers.append(poll.answer("alice", source, 20)))
     waiting.start()
     while source.reads < 2:
         time.sleep(0.001)
-    changes.notify()  # something else
+    news.notify("another", "j")  # of its own, but nothing that shows
     while source.reads < 3:
         time.sleep(0.001)
+    news.notify("another")
     waiting.join(0.2)
     assert (waiting.is_alive(), source.reads) == (True, 3)
     source.thing = Thing(1)
-    changes.notify()
+    news.notify("j")
     waiting.join(5)
     assert answers == [(Thing(1), True)]
 
 
+def test_one_users_waiting_leaves_room_for_anothers() -> None:
+    news = News()
+    poll = LongPoll(news, 3, 2)
+    source = Source(Thing())
+    with ThreadPoolExecutor(3) as pool:
+        held = [pool.submit(poll.answer, "alice", source, 20) for _ in range(2)]
+        while source.reads < 4:
+            time.sleep(0.001)
+        assert poll.answer("alice", Source(Thing()), 20) == (Thing(), False)
+        held.append(pool.submit(poll.answer, "bob", source, 20))
+        while source.reads < 6:
+            time.sleep(0.001)
+        assert poll.answer("carol", Source(Thing()), 20) == (Thing(), False)
+        source.thing = Thing(1)
+        news.notify("j")
+        assert [each.result(5) for each in held] == [(Thing(1), True)] * 3
+    assert poll.answer("alice", Source(Thing(2)), 20) == (Thing(2), True)
+
+
 def test_what_one_user_was_told_is_news_to_another() -> None:
-    poll = LongPoll(Changes(), 2)
+    poll = LongPoll(News(), 2, 2)
     source = Source(Thing(3))
     assert poll.answer("alice", source, 0) == (Thing(3), False)
     assert poll.answer("bob", source, 20) == (Thing(3), True)
@@ -420,24 +481,25 @@ def test_what_one_user_was_told_is_news_to_another() -> None:
 
 
 def test_nobody_waits_for_what_is_over_or_once_closed() -> None:
-    changes = Changes()
-    poll = LongPoll(changes, 2)
+    changes, news = Changes(), News()
+    poll = LongPoll(news, 2, 2)
     for _ in range(2):
         assert poll.answer("alice", Source(Thing(3, True)), 20) == (Thing(3, True), True)
     changes.close()
+    news.close()
     assert poll.answer("alice", Source(Thing()), 20) == (Thing(), True)
     changes.wait(changes.count, None)
 
 
 def test_what_was_told_is_remembered_of_the_latest_jobs_only(monkeypatch: pytest.MonkeyPatch) -> None:
-    poll = LongPoll(Changes(), 1)
+    poll = LongPoll(News(), 1, 1)
     for number in range(5000):
         poll.answer("alice", Source(Thing(1, job_id=str(number))), 0)
     assert poll.answer("alice", Source(Thing(1, job_id="0")), 20) == (Thing(1, job_id="0"), True)
 
 
 def test_a_lock_in_the_waiting_is_free_again_after_a_fault() -> None:
-    poll = LongPoll(Changes(), 1)
+    poll = LongPoll(News(), 1, 1)
 
     def broken() -> Thing:
         if reads.pop():

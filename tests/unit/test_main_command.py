@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import sys
 from pathlib import Path
 
@@ -16,7 +17,8 @@ SCRIPTS = sorted(path.stem for path in (REPOSITORY / "scripts").glob("*.sh"))
 def test_the_help_names_every_script_with_what_it_says_of_itself(room: Room) -> None:
     done = room.python("mega_code", "--help")
     assert (done.returncode, done.stderr) == (0, "")
-    listed = dict(line.split(maxsplit=1) for line in done.stdout.splitlines() if line.startswith("  "))
+    commands = done.stdout.split("\nCommands:\n")[1].split("\n\n")[0]
+    listed = dict(row.split(maxsplit=1) for row in re.split(r"\n(?=  \S)", commands))
     assert sorted(listed) == sorted([*SCRIPTS, "path"])
     for name, purpose in listed.items():
         assert purpose[0].isupper()

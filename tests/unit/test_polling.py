@@ -68,14 +68,50 @@ def test_every_terminal_status_ends_the_wait(status: str) -> None:
     assert poll(clock, Server(clock, job("running"), job(status))) == job(status)
 
 
-def test_pauses_grow_from_a_second_to_ten_with_jitter() -> None:
+def pauses_of(age_s: float, looks: int) -> list[tuple[float, float]]:
+    """How old the job was before each pause between looks, and how long that pause was."""
     clock = Clock()
-    server = Server(clock, *[job("running")] * 12, job("succeeded"))
-    poll(clock, server)
-    pauses = [later - earlier for (earlier, _, _), (later, _, _) in zip(server.looks, server.looks[1:])]
-    assert 0.75 <= pauses[0] <= 1.0 and 7.5 <= pauses[-1] <= 10.0
-    assert all(later > earlier * 0.7 for earlier, later in zip(pauses, pauses[1:]))
-    assert len(set(pauses)) == len(pauses)
+    server = Server(clock, *[job("running")] * looks, job("succeeded"))
+    random.seed(1)
+    Poller(server, JOB, timeout_s=0, age_s=age_s, clock=clock, sleep=clock.sleep, wall=clock).wait()  # type: ignore[arg-type]
+    at = [look[0] for look in server.looks]
+    return [(age_s + earlier, later - earlier) for earlier, later in zip(at, at[1:])]
+
+
+def test_a_pause_is_a_sixth_of_the_jobs_age_from_one_second_to_fifteen_with_jitter() -> None:
+    pauses = pauses_of(0, 60)
+    for old, pause in pauses:
+        whole = min(15.0, max(1.0, old / 6))
+        assert 0.75 * whole - 0.001 <= pause <= whole + 0.001
+    assert pauses[0][1] <= 1 and pauses[-1][1] >= 11 and len({round(pause, 6) for _, pause in pauses}) == len(pauses)
+
+
+def test_a_wait_that_is_resumed_goes_on_as_slowly_as_the_job_is_old() -> None:
+    assert all(pause >= 11 for _, pause in pauses_of(540, 5))
+
+
+class Ending(Server):
+    """Its job ends at `done` seconds; it ignores the wish to wait."""
+
+    def __init__(self, clock: Clock, done: float) -> None:
+        super().__init__(clock)
+        self.done = done
+
+    def look(self, job_id: str, wait_s: int, limit_s: float, tick: Any = None) -> Poll:
+        self.looks.append((self.clock.now, wait_s, limit_s))
+        return Poll(job("running" if self.clock.now < self.done else "succeeded"), None, False)
+
+
+def test_a_job_under_a_minute_is_seen_sooner_than_every_ten_seconds_and_a_long_one_costs_no_more_looks() -> None:
+    random.seed(3)
+    waits, fixed = [], []
+    for _ in range(300):
+        clock, done = Clock(), random.uniform(0, 60)
+        Poller(Ending(clock, done), JOB, timeout_s=0, clock=clock, sleep=clock.sleep, wall=clock).wait()  # type: ignore[arg-type]
+        waits.append(clock.now - done)
+        fixed.append(-done % 10)
+    assert sum(waits) <= 0.6 * sum(fixed)
+    assert len([old for old, _ in pauses_of(0, 200) if old <= 1200]) <= 1200 / 10
 
 
 def test_a_server_that_holds_its_answers_is_asked_again_at_once() -> None:
@@ -87,9 +123,9 @@ def test_a_server_that_holds_its_answers_is_asked_again_at_once() -> None:
 
 def test_a_server_that_says_it_holds_but_does_not_is_not_hammered() -> None:
     clock = Clock()
-    server = Server(clock, *[job("running")] * 5, job("succeeded"), held_s=0)
+    server = Server(clock, *[job("running")] * 20, job("succeeded"), held_s=0)
     poll(clock, server)
-    assert len(server.looks) == 6 and clock.now > 6.0
+    assert len(server.looks) == 21 and clock.now > 21.0
 
 
 def test_the_deadline_is_never_passed() -> None:
@@ -110,7 +146,7 @@ def test_the_shortest_timeout_still_takes_one_look() -> None:
 
 def test_a_gateway_that_is_away_for_minutes_is_outlived(capsys: pytest.CaptureFixture[str]) -> None:
     clock = Clock()
-    poll(clock, Server(clock, job("running"), *[AWAY] * 40, job("running"), job("succeeded")))
+    poll(clock, Server(clock, job("running"), *[AWAY] * 50, job("running"), job("succeeded")))
     assert clock.now > 300
     err = capsys.readouterr().err
     assert err.count("Trying on.") == 1 and err.count("the gateway answers again") == 1

@@ -24,7 +24,8 @@ from mega_code.paths import DataDir
 from support.room import REPOSITORY
 
 TEXT = (REPOSITORY / "references" / "evaluation.md").read_text("utf-8")
-NOT_SETTINGS = {"MEGA_CODE_LAUNCHER", "MEGA_CODE_ROLE"}  # set by our scripts, and for an agent's process
+# Set by our scripts, and for an agent's process; and where everything lies.
+NOT_SETTINGS = {"MEGA_CODE_LAUNCHER", "MEGA_CODE_ROLE", "MEGA_CODE_DATA_DIR"}
 
 
 def section(title: str) -> str:

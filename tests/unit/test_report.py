@@ -121,7 +121,7 @@ def test_a_terminal_job_is_told_whole_and_in_order() -> None:
         "Evaluation: model: m; cases: 1 entry",
         "Reason: It said:",
         "  no.",
-        "roi: []",
+        "roi: none",
         "artifact_kind: none",
         'new_key: {"a": 1}',
         f"Job: {JOB}",

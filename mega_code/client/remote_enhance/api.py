@@ -7,14 +7,15 @@ import re
 import time
 import uuid
 from collections.abc import Callable, Iterator
-from typing import Any, NamedTuple, Optional
+from typing import IO, Any, NamedTuple, Optional
 
 import requests
-from urllib3.filepost import encode_multipart_formdata
 
+from mega_code import telemetry
 from mega_code.client.remote_enhance import transport
 from mega_code.client.remote_enhance.answers import Json, parse_object
 from mega_code.client.remote_enhance.encodings import BadEncoding
+from mega_code.client.remote_enhance.form import Form
 from mega_code.client.remote_enhance.retrying import Outcome, is_dropped, persist
 from mega_code.client.remote_enhance.wire import MIB, Stalled, TooLarge
 from mega_code.console import conceal, concealed
@@ -93,27 +94,23 @@ class Gateway:
         """The check of the key."""
         return self._call("GET", "/profile")
 
-    def upload(self, archive: bytes, skill_id: str) -> Json:
+    def upload(self, archive: IO[bytes], skill_id: str) -> Json:
         """Submit a bundle; the answer names the job. A retry repeats the Idempotency-Key and so cannot submit twice."""
-        body, content_type = encode_multipart_formdata(
-            {"source": "api", "skill_id": skill_id, "archive": ("archive.zip", archive, "application/zip")}
-        )
-        headers = {"Content-Type": content_type, "Idempotency-Key": uuid.uuid4().hex}
-        answer = self._call("POST", "/skill-enhance/uploads", headers=headers, data=body)
+        form = Form({"source": "api", "skill_id": skill_id}, archive)
+        answer = self._post("/skill-enhance/uploads", form, uuid.uuid4().hex)
         if not is_job_id(answer.get("job_id")):
             raise MegaCodeError("invalid_response", "The server took the upload but named no job.")
         return answer
 
-    def publish(self, archive: bytes, skill_id: str, key: str) -> Json:
+    def publish(self, archive: IO[bytes], skill_id: str, key: str) -> Json:
         """Store a bundle as it is, once for each `key`; the answer names it by `id`."""
-        body, content_type = encode_multipart_formdata(
-            {"skill_id": skill_id, "archive": ("archive.zip", archive, "application/zip")}
-        )
-        headers = {"Content-Type": content_type, "Idempotency-Key": key}
-        answer = self._call("POST", "/skill-enhance/uploads/prebuilt", headers=headers, data=body)
+        answer = self._post("/skill-enhance/uploads/prebuilt", Form({"skill_id": skill_id}, archive), key)
         if not (isinstance(answer.get("id"), str) and answer["id"]):
             raise MegaCodeError("invalid_response", "The server took the bundle but named no id for it.")
         return answer
+
+    def _post(self, path: str, form: Form, key: str) -> Json:
+        return self._call("POST", path, {"Content-Type": form.content_type, "Idempotency-Key": key}, form)
 
     def look(self, job_id: str, wait_s: int, limit_s: float, tick: Optional[transport.Tick] = None) -> Poll:
         """One look at a job's status, held by the server up to `wait_s` seconds and ended by us after `limit_s`.
@@ -144,12 +141,12 @@ class Gateway:
         return self._call("GET", f"/skill-enhance/jobs/{check_job_id(job_id)}/result")
 
     def _call(
-        self, method: str, path: str, headers: Optional[dict[str, str]] = None, data: Optional[bytes] = None
+        self, method: str, path: str, headers: Optional[dict[str, str]] = None, form: Optional[Form] = None
     ) -> Json:
         watch = self._transport.watch()
         with _named_failures():
             response = persist(
-                lambda: self._send(method, path, headers or {}, data=data, watch=watch), Patience(), self._sleep
+                lambda: self._send(method, path, headers or {}, form=form, watch=watch), Patience(), self._sleep
             )
         if response.status == 429:
             error = self._error(response)
@@ -157,7 +154,7 @@ class Gateway:
         return self._answer(response)
 
     def _send(self, method: str, path: str, headers: dict[str, str], **options: Any) -> transport.Response:
-        url = f"{self.server_url}{API_BASE}{path}"
+        url, headers = f"{self.server_url}{API_BASE}{path}", {**headers, **telemetry.headers()}
         return self._transport.send(method, url, cap=ANSWER_BYTES, token=self._key, headers=headers, **options)
 
     def _answer(self, response: transport.Response) -> Json:

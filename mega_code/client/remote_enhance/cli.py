@@ -8,9 +8,9 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Optional
 
-from mega_code import settings
+from mega_code import settings, telemetry
 from mega_code.client.remote_enhance import modes
-from mega_code.commandline import Parser, answer, named_file, seconds
+from mega_code.commandline import Parser, answer, manual, named_file, seconds
 from mega_code.envelope import Envelope
 from mega_code.errors import MegaCodeError
 from mega_code.paths import SCOPES, check_job_id, check_skill_name, project_dir, skills_root
@@ -29,12 +29,22 @@ MODES = (
 
 def parser() -> Parser:
     """The command line of `python -m mega_code.client.remote_enhance`."""
+    prog = "python -m mega_code.client.remote_enhance"
     own = Parser(
-        prog="python -m mega_code.client.remote_enhance",
+        prog=prog,
         description="Enhance a skill on a gateway: package, upload, poll, download and verify. "
-        "Without a mode it does all of that and stops before installing.",
-        epilog="The last line on stdout is one JSON object. "
-        "Exit: 0 finished, 2 submitted before, 3 not done in time, 4 bad input, 5 authentication or network.",
+        "Without a mode it does all of that and stops before installing. The last line on stdout is one JSON object.",
+        epilog=manual(
+            prog,
+            (0, 2, 3, 4, 5, 130),
+            ("MEGA_CODE_SERVER_URL", "CLAUDE_PROJECT_DIR", "MEGA_CODE_DATA_DIR", "NO_COLOR"),
+            (
+                "--skill-name commit-message",
+                "--poll-existing 3f2504e0-4f89-11d3-9a0c-0305e82c3301",
+                "--list-cached --skill-name commit-message",
+            ),
+            "scripts/enhance.sh, references/architecture.md",
+        ),
     )
     mode = own.add_argument_group("modes, one at a time")
     mode.add_argument("--no-wait", action="store_true", help="submit only")
@@ -73,11 +83,12 @@ def main(argv: Sequence[str]) -> int:
         run = modes.Run(settings.load(os.environ))
         return _dispatch(arguments, run)
 
-    return answer(work, lambda: run.job_id if run else None, named_file(argv))
+    return answer("remote_enhance", work, lambda: run.job_id if run else None, named_file(argv))
 
 
 def _check_modes(arguments: argparse.Namespace) -> None:
     chosen = [f"--{mode.replace('_', '-')}" for mode in MODES if getattr(arguments, mode) not in (None, False)]
+    telemetry.current().set(mode=" ".join(chosen) or None)
     if len(chosen) > 1:
         raise MegaCodeError("invalid_arguments", f"{' and '.join(chosen)} exclude each other.")
 
@@ -86,6 +97,7 @@ def _dispatch(arguments: argparse.Namespace, run: modes.Run) -> Envelope:
     if arguments.list_cached:
         return modes.list_cached(run, _name(arguments))
     if arguments.list_backups:
+        _recover(arguments, run)  # what a killed install replaced is a backup too
         return modes.list_backups(run, arguments.skill_name)
     if arguments.poll_existing is not None:
         check_job_id(arguments.poll_existing)

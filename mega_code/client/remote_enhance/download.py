@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextvars
 import hashlib
 import os
 import threading
@@ -11,6 +12,7 @@ from typing import IO
 
 from requests import RequestException
 
+from mega_code import telemetry
 from mega_code.client.remote_enhance import manifest, staging, transport
 from mega_code.client.remote_enhance.encodings import BadEncoding
 from mega_code.client.remote_enhance.manifest import CAPS, Caps, File, Source
@@ -21,7 +23,7 @@ from mega_code.errors import MegaCodeError
 from mega_code.files import flush_folder
 from mega_code.skill import SKILL_MD, check_enhanced, parse_frontmatter
 
-WORKERS = 8
+WORKERS = 12
 RETRIED = (429, 502, 503, 504)
 
 
@@ -39,7 +41,8 @@ def fetch(files: Sequence[File], source: Source, target: Path, rejected: Path, c
     try:
         with staging.building(target) as folder:
             _Download(files, folder, caps).run()
-            _check_contract(folder, rejected)
+            with telemetry.span("verify", files=len(files)):
+                _check_contract(folder, rejected)
             staging.publish(folder, target)
     except OSError as error:
         raise MegaCodeError("download_failed", f"The files could not be stored: {error.strerror}.") from None
@@ -94,7 +97,7 @@ class _Download:
         """Raises the error of the first file, in the manifest's order, that failed."""
         workers = min(WORKERS, len(self.files))
         for _ in range(workers):
-            threading.Thread(target=self._work, daemon=True).start()
+            threading.Thread(target=contextvars.copy_context().run, args=(self._work,), daemon=True).start()
         with self.lock:
             try:
                 while self.finished < workers:
@@ -116,12 +119,14 @@ class _Download:
                     return
                 self.next += 1
             try:
-                self._fetch(self.files[index])
+                with telemetry.span("file", "client") as span:
+                    span.set(bytes=self._fetch(self.files[index]))
             except BaseException as error:
                 with self.lock:
                     self.errors[index] = error
 
-    def _fetch(self, file: File) -> None:
+    def _fetch(self, file: File) -> int:
+        """Bring one file, whole and verified; its size."""
         path = self.folder / file.relpath
         path.parent.mkdir(parents=True, exist_ok=True)
         with open(path, "xb") as stream:
@@ -134,6 +139,7 @@ class _Download:
             raise MegaCodeError("sha256_mismatch", f"{file.relpath!r} is not the file that was published.")
         if file.size is not None and received.size != file.size:
             raise MegaCodeError("download_failed", f"{file.relpath!r} has {received.size} bytes and not {file.size}.")
+        return received.size
 
     def _transfer(self, file: File, stream: IO[bytes]) -> _Received:
         """Bring a file into `stream`, which starts anew where an attempt breaks off."""

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import NamedTuple, Optional
 
-from mega_code import places
+from mega_code import places, telemetry
 from mega_code.client.remote_enhance import staging
 from mega_code.client.remote_enhance.manifest import File
 from mega_code.console import warn
@@ -36,7 +36,8 @@ def install(staged: Path, files: Sequence[File], name: str, scope: str, project:
 
     Raises MegaCodeError: `missing_staging`, `sha256_mismatch`, `install_failed`; then the old skill still stands.
     """
-    staging.verify(staged, files)
+    with telemetry.span("verify", files=len(files)):
+        staging.verify(staged, files)
     _compare_names(staged, name)
     place = skills_root(scope, project) / name
     try:
@@ -51,9 +52,12 @@ def install(staged: Path, files: Sequence[File], name: str, scope: str, project:
 def _copy(staged: Path, folder: Path, files: Sequence[File]) -> None:
     """Copy exactly the manifest's files, each compared while it is copied."""
     folder.mkdir(mode=0o755)
+    made = {folder}
     for file in files:
         target = folder / file.relpath
-        target.parent.mkdir(mode=0o755, parents=True, exist_ok=True)
+        if target.parent not in made:
+            target.parent.mkdir(mode=0o755, parents=True, exist_ok=True)
+            made.add(target.parent)
         source = os.open(staged / file.relpath, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC)
         digest = hashlib.sha256()
         with os.fdopen(source, "rb") as reader, open(target, "xb") as writer:

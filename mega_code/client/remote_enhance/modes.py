@@ -6,8 +6,9 @@ import os
 import time
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Optional
+from typing import IO, TYPE_CHECKING, Any, Optional
 
+from mega_code import telemetry
 from mega_code.client.remote_enhance import records
 from mega_code.console import say, warn
 from mega_code.envelope import Envelope
@@ -47,10 +48,15 @@ class Run:
         own = skill.frontmatter.get("name")
         if own is not None and own != skill.name:
             warn(f"the skill calls itself {str(own)[:80]!r}; its folder's name {skill.name!r} counts")
-        bundle, archive = self._pack(skill, allow_secret)
+        with telemetry.span("package", skill_name=skill.name) as span:
+            bundle, archive = self._pack(skill, allow_secret)
+            size = archive.seek(0, os.SEEK_END)
+            span.set(files=len(bundle.entries), bytes=size, content_hash=bundle.content_hash)
         say(f"uploading {skill.name} to {gateway.server_url}")
         try:
-            answer = gateway.upload(archive, skill.name)
+            with archive, telemetry.span("upload", "client", bytes=size) as span:
+                answer = gateway.upload(archive, skill.name)
+                span.set(job_id=answer["job_id"])
         except MegaCodeError as error:
             if error.code != "duplicate_content_hash":
                 raise
@@ -61,16 +67,14 @@ class Run:
         submitted = {"job_id": self.job_id, "content_hash": bundle.content_hash, "skill_name": skill.name}
         return {"submitted": submitted}
 
-    def _pack(self, skill: Skill, allow_secret: Sequence[str]) -> tuple[Bundle, bytes]:
+    def _pack(self, skill: Skill, allow_secret: Sequence[str]) -> tuple[Bundle, IO[bytes]]:
         import tempfile
 
         from mega_code import bundle as bundles
 
         try:
-            with tempfile.TemporaryFile() as stream:
-                bundle = bundles.pack(skill.folder, stream, allow_secret=allow_secret)
-                stream.seek(0)
-                archive = stream.read()
+            archive = tempfile.TemporaryFile()  # noqa: SIM115 - the caller closes it
+            bundle = bundles.pack(skill.folder, archive, allow_secret=allow_secret)
         except OSError as error:
             raise MegaCodeError("invalid_path", f"The bundle could not be written: {error.strerror}.") from None
         left_out = f", {bundle.left_out} left out" if bundle.left_out else ""
@@ -110,7 +114,8 @@ class Run:
         while True:
             gateway = Gateway.of(self.settings)
             try:
-                job = wait_for(gateway, job_id, timeout_s and max(LEAST_S, until - time.monotonic()))
+                left = timeout_s and max(LEAST_S, until - time.monotonic())
+                job = wait_for(gateway, job_id, left, records.age_s(self.data, job_id))
                 return self._finish(job_id, gateway, job["status"])
             except NotTerminal:
                 return {"timeout": {"job_id": job_id, "elapsed_s": self.elapsed_s()}}
@@ -163,7 +168,9 @@ class Run:
         }
 
     def _fetch_result(self, job_id: str, gateway: Gateway) -> dict[str, Any]:
-        result = gateway.result(job_id)
+        with telemetry.span("result", "client", job_id=job_id) as span:
+            result = gateway.result(job_id)
+            span.set(status=str(result.get("status")), artifact_kind=str(result.get("artifact_kind")))
         name = records.read_job(self.data, job_id).get("skill_name") or self._name_in(result)
         try:
             records.write_result(self.data, job_id, result, name)
@@ -197,7 +204,8 @@ class Run:
             say("the files are here already, and whole")
             return
         source = manifest.Source(server_url, self.settings.host_suffixes)
-        download.fetch(files, source, target, self.data.rejected(job_id))
+        with telemetry.span("download", job_id=job_id, files=len(files)):
+            download.fetch(files, source, target, self.data.rejected(job_id))
 
     # Installing
 
@@ -217,7 +225,8 @@ class Run:
                 job_id=job_id,
             )
         files = manifest.read(result)
-        done = install.install(self.data.staging(job_id), files, name, scope, project, self.data)
+        with telemetry.span("install", job_id=job_id, skill_name=name, scope=scope, files=len(files)):
+            done = install.install(self.data.staging(job_id), files, name, scope, project, self.data)
         own = {key: value for key, value in result.items() if key != "skill_name"}
         return {
             "status": result.get("status"),
@@ -290,7 +299,8 @@ def clean_up(run: Run, path: str, project: Path) -> Envelope:
     """Remove a superseded copy; it moves into a backup."""
     from mega_code.client.remote_enhance import install
 
-    removed, backup = install.clean_up(path, project, run.data)
+    with telemetry.span("clean-up"):
+        removed, backup = install.clean_up(path, project, run.data)
     return {"removed": str(removed), "backup_path": str(backup)}
 
 
@@ -314,5 +324,6 @@ def restore(run: Run, backup_dir: str, name: Optional[str], project: Optional[Pa
         backup = kept[0]
     else:
         backup = backups.find(backup_dir, run.data)
-    done = places.restore(backup, run.data)
+    with telemetry.span("restore"):
+        done = places.restore(backup, run.data)
     return {"restored": str(done.path), "backup_path": str(done.backup_path) if done.backup_path else None}

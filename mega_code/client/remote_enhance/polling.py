@@ -6,20 +6,24 @@ import time
 from collections.abc import Callable
 from typing import Any
 
+from mega_code import telemetry
 from mega_code.client.remote_enhance.api import Gateway, Poll
 from mega_code.client.remote_enhance.progress import Progress
 from mega_code.client.remote_enhance.retrying import jittered
-from mega_code.console import say
+from mega_code.console import progress, say
 from mega_code.errors import MegaCodeError
 from mega_code.job import TERMINAL
 
-FIRST_DELAY_S = 1.0
-LAST_DELAY_S = 10.0
-GROWTH = 1.6
+# Where the server holds no answer back, the next look comes after a share of the time that the job has taken so far:
+# what is over in seconds is seen at once, and a job of twenty minutes costs no more looks than one every ten seconds.
+SHARE = 1 / 6
+LEAST_DELAY_S = 1.0
+MOST_DELAY_S = 15.0
 HOLD_S = 20
 LOOK_S = 60.0
 FIRST_LOOK_S = 2.0
 BAD_ANSWERS = 5
+TURN_S = 0.25
 
 
 class NotTerminal(Exception):
@@ -27,7 +31,7 @@ class NotTerminal(Exception):
 
 
 class Poller:
-    """Looks at one job until it is terminal. `clock`, `sleep` and `wall` are in seconds."""
+    """Looks at one job until it is terminal. `clock`, `sleep` and `wall` are in seconds; so old is the job: `age_s`."""
 
     def __init__(
         self,
@@ -35,14 +39,15 @@ class Poller:
         job_id: str,
         *,
         timeout_s: float,
+        age_s: float = 0.0,
         clock: Callable[[], float] = time.monotonic,
         sleep: Callable[[float], object] = time.sleep,
         wall: Callable[[], float] = time.time,
     ) -> None:
         self.gateway, self.job_id, self.clock, self.sleep = gateway, job_id, clock, sleep
-        self.progress = Progress(say, clock, wall)
+        self.progress = Progress(say, clock, wall, progress)
         self.deadline = clock() + timeout_s if timeout_s else float("inf")
-        self.delay = FIRST_DELAY_S
+        self.began = clock() - age_s
         self.bad_answers = 0
         self.away = False
 
@@ -54,7 +59,9 @@ class Poller:
             left = self.deadline - self.clock()
             started = self.clock()
             wait_s = int(min(HOLD_S, max(0.0, left)))
-            poll = self.gateway.look(self.job_id, wait_s, min(LOOK_S, max(limit, left)), self.progress.tick)
+            with telemetry.span("poll", "client", job_id=self.job_id) as span:
+                poll = self.gateway.look(self.job_id, wait_s, min(LOOK_S, max(limit, left)), self.progress.tick)
+                _tell(span, poll)
             if poll.job is not None:
                 self._seen(poll.job)
                 if poll.job["status"] in TERMINAL:
@@ -63,7 +70,7 @@ class Poller:
                 self._failed(poll)
             changed, last = poll.job != last, poll.job
             limit = 0.1
-            self._pause(held=poll.held and (changed or self.clock() - started > FIRST_DELAY_S))
+            self._pause(held=poll.held and (changed or self.clock() - started > LEAST_DELAY_S))
 
     def _seen(self, job: dict[str, Any]) -> None:
         if self.away:
@@ -90,20 +97,27 @@ class Poller:
         if left <= 0:
             raise NotTerminal
         if held:
-            self.delay = FIRST_DELAY_S
             return
-        self._sleep(min(jittered(self.delay), left))
-        self.delay = min(LAST_DELAY_S, self.delay * GROWTH)
+        delay = min(MOST_DELAY_S, max(LEAST_DELAY_S, SHARE * (self.clock() - self.began)))
+        self._sleep(min(jittered(delay), left))
         if self.clock() >= self.deadline:
             raise NotTerminal
 
     def _sleep(self, seconds: float) -> None:
         until = self.clock() + seconds
         while (left := until - self.clock()) > 0:
-            self.sleep(min(left, 1.0))
+            self.sleep(min(left, TURN_S))
             self.progress.tick()
 
 
-def wait_for(gateway: Gateway, job_id: str, timeout_s: float) -> dict[str, Any]:
+def _tell(span: telemetry.Span, poll: Poll) -> None:
+    """What a look has shown, in its span."""
+    if poll.job:
+        span.set(status=poll.job["status"], phase=poll.job.get("phase_public"))
+    elif poll.trouble:
+        span.fail(poll.trouble.code)
+
+
+def wait_for(gateway: Gateway, job_id: str, timeout_s: float, age_s: float = 0.0) -> dict[str, Any]:
     """`Poller.wait` with the real clock; `timeout_s` 0 waits for ever."""
-    return Poller(gateway, job_id, timeout_s=timeout_s).wait()
+    return Poller(gateway, job_id, timeout_s=timeout_s, age_s=age_s).wait()

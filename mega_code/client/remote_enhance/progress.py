@@ -1,4 +1,4 @@
-"""What a person sees of a running job: one line when it changes, and at least every ten seconds."""
+"""What a person sees of a running job: one line that is due when it changes, and at least every ten seconds."""
 
 from __future__ import annotations
 
@@ -37,11 +37,24 @@ def describe(job: dict[str, Any]) -> str:
     return phase if phase in PHASES else "running"
 
 
-class Progress:
-    """Prints the lines. `wall` gives seconds since the epoch (a job's age), `clock` monotonic seconds."""
+Tell = Callable[[str, bool, bool], object]
 
-    def __init__(self, say: Callable[[str], object], clock: Callable[[], float], wall: Callable[[], float]) -> None:
+
+class Progress:
+    """Prints the lines. `wall` gives seconds since the epoch (a job's age), `clock` monotonic seconds.
+
+    `tell` gets a line, whether it is due, and whether it is the last; without it those that are due are said.
+    """
+
+    def __init__(
+        self,
+        say: Callable[[str], object],
+        clock: Callable[[], float],
+        wall: Callable[[], float],
+        tell: Optional[Tell] = None,
+    ) -> None:
         self._say, self._clock, self._wall = say, clock, wall
+        self._tell = tell or (lambda line, due, _: due and say(line))
         self._started = wall()
         self._created: Optional[float] = None
         self._line = ""
@@ -54,19 +67,17 @@ class Progress:
         line = describe(job)
         self._warn_of_news(job)
         if line != self._line:
-            self._line = line
-            self._print()
-        else:
-            self.tick()
+            self._line, self._said_at = line, float("-inf")
+        self.tick(job.get("status") in TERMINAL)
 
-    def tick(self) -> None:
-        """Time goes by: repeats the line when it is ten seconds old."""
-        if self._line and self._clock() - self._said_at >= REPEAT_S:
-            self._print()
-
-    def _print(self) -> None:
-        self._said_at = self._clock()
-        self._say(f"{self._line} [{age(self._wall() - (self._created or self._started))}]")
+    def tick(self, last: bool = False) -> None:
+        """Time goes by: the line is due again when it is ten seconds old."""
+        if not self._line:
+            return
+        due = self._clock() - self._said_at >= REPEAT_S
+        if due:
+            self._said_at = self._clock()
+        self._tell(f"{self._line} [{age(self._wall() - (self._created or self._started))}]", due, last)
 
     def _warn_of_news(self, job: dict[str, Any]) -> None:
         status, phase = job.get("status"), job.get("phase_public")

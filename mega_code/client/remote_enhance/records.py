@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from datetime import datetime, timezone
 from pathlib import Path
 from typing import Any, NamedTuple, Optional
@@ -41,6 +42,12 @@ def read_job(data: DataDir, job_id: str) -> Json:
     if not SKILL_NAME.fullmatch(known.get("skill_name", "")):
         known.pop("skill_name", None)
     return known
+
+
+def age_s(data: DataDir, job_id: str) -> float:
+    """Seconds since a job was submitted, by this machine's clock; 0 where that is not known."""
+    submitted = timestamp(read_job(data, job_id).get("submitted_at"))
+    return max(0.0, time.time() - submitted) if submitted else 0.0
 
 
 def write_result(data: DataDir, job_id: str, result: Json, skill_name: Optional[str]) -> None:

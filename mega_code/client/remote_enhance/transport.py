@@ -6,7 +6,6 @@ connection nor one that trickles can hold the command, and a signal is answered 
 
 from __future__ import annotations
 
-import io
 import os
 import threading
 import time
@@ -20,6 +19,7 @@ from urllib3.exceptions import HTTPError, ReadTimeoutError
 
 from mega_code.client.remote_enhance import wire
 from mega_code.client.remote_enhance.encodings import decoder
+from mega_code.client.remote_enhance.form import Form
 from mega_code.client.remote_enhance.wire import KIB, Pace, Stalled, TooLarge, Watch
 from mega_code.errors import MegaCodeError
 from mega_code.settings import is_loopback
@@ -88,7 +88,7 @@ class Transport:
         watch: Optional[Watch] = None,
         token: Optional[str] = None,
         headers: Optional[Mapping[str, str]] = None,
-        data: Optional[bytes] = None,
+        form: Optional[Form] = None,
         sink: Optional[Sink] = None,
         tick: Optional[Tick] = None,
         limit_s: Optional[float] = None,
@@ -104,14 +104,14 @@ class Transport:
             url,
             headers={"Accept-Encoding": "identity", **(headers or {})},
             # As a stream it leaves in blocks, and the socket's timeout is for a block; bytes would leave in one call.
-            data=io.BytesIO(data) if data else None,
+            data=form.open() if form else None,
             auth=Bearer(token),
         )
         watch = watch or self.watch()
         watch.attempt()
         prepared = self.session.prepare_request(request)
         try:
-            return _Exchange(self, prepared, cap, sink, watch).run(tick, limit_s, len(data or b""))
+            return _Exchange(self, prepared, cap, sink, watch).run(tick, limit_s, form.size if form else 0)
         finally:
             watch.ended()
 

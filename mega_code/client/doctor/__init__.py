@@ -1,0 +1,1 @@
+"""What is found and what is missing for an enhancement, and the command that mends it. Reads only."""

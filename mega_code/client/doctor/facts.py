@@ -1,0 +1,91 @@
+"""One fact a line: a mark, what it is about, what was found, and the command that mends it."""
+
+from __future__ import annotations
+
+import os
+import shlex
+import sys
+import textwrap
+from collections.abc import Mapping, Sequence
+from typing import NamedTuple, Union
+
+from mega_code import terminal
+from mega_code.console import concealed
+from mega_code.paths import MEGA_DIR
+from mega_code.plain import plain
+
+OK, WARNING, MISSING = "ok", "warning", "missing"
+SIGNS = {OK: ("✓", terminal.GREEN), WARNING: ("!", terminal.YELLOW), MISSING: ("✗", terminal.RED)}
+MARK, TOPIC = max(map(len, SIGNS)), 13
+
+
+class Fact(NamedTuple):
+    """What was found about `topic`. `exit_status` is that of the contract where an enhancement cannot do without."""
+
+    mark: str
+    topic: str
+    found: str
+    mend: str = ""
+    exit_status: int = 0
+
+
+def ok(topic: str, found: str) -> Fact:
+    """All is well."""
+    return Fact(OK, topic, found)
+
+
+def warning(topic: str, found: str, mend: str = "") -> Fact:
+    """Something to know; an enhancement works all the same."""
+    return Fact(WARNING, topic, found, mend)
+
+
+def missing(topic: str, found: str, mend: str, exit_status: int) -> Fact:
+    """Something that an enhancement needs."""
+    return Fact(MISSING, topic, found, mend, exit_status)
+
+
+def script(name: str, *arguments: str) -> str:
+    """A command line of this bundle that can be copied as it is."""
+    return shlex.join([str(MEGA_DIR / "scripts" / name), *arguments])
+
+
+def exit_status(facts: Sequence[Fact]) -> int:
+    """That of the first thing that is missing; 0 where nothing is."""
+    return next((fact.exit_status for fact in facts if fact.mark == MISSING), 0)
+
+
+def screen(facts: Sequence[Fact], env: Mapping[str, str]) -> list[str]:
+    """The lines to print; signs and colours on a terminal, words elsewhere. A command stays on one line."""
+    lines = []
+    for fact in facts:
+        head = f"{_mark(fact.mark, env)}  {fact.topic:{TOPIC}}"
+        indent = " " * (MARK + 2 + TOPIC)
+        wrapped = textwrap.wrap(_shown(fact.found), 96 - len(indent), break_long_words=False, break_on_hyphens=False)
+        lines += [f"{head}{wrapped[0]}", *(f"{indent}{more}" for more in wrapped[1:])]
+        if fact.mend:
+            lines.append(f"{indent}run: {_shown(fact.mend)}")
+    lacking = [fact.topic for fact in facts if fact.mark == MISSING]
+    return [
+        *lines,
+        "",
+        f"Missing: {', '.join(lacking)}." if lacking else "Everything that an enhancement needs is there.",
+    ]
+
+
+def _shown(text: str) -> str:
+    return str(concealed(plain(text)))
+
+
+def _mark(mark: str, env: Mapping[str, str]) -> str:
+    sign, colour = SIGNS[mark]
+    try:
+        sign.encode(sys.stdout.encoding)
+        coloured = terminal.paint(sign, colour, sys.stdout.fileno(), env)
+    except (UnicodeEncodeError, OSError, ValueError):
+        coloured = sign
+    return f"{mark:{MARK}}" if coloured == sign else f"{coloured}{' ' * (MARK - 1)}"
+
+
+def quoted(path: Union[str, os.PathLike[str]]) -> str:
+    """A path as a shell reads it."""
+    return shlex.quote(str(path))
