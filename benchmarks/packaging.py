@@ -27,7 +27,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 from benchmarks.measure import PREFIX, REPOSITORY, Row, counted, faster, interleaved, report, timed
 
 MIB = 1024 * 1024
-ROUNDS = 7
+ROUNDS = 15
 SMALL_FILES = 2000
 SPEED_BAR = 0.8
 MEMORY_BAR_MIB = 40

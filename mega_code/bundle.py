@@ -155,9 +155,12 @@ class _Packer:
 
 def _chunks(descriptor: int, size: int) -> Iterator[bytes]:
     """The content of a file that has about `size` bytes; a small one is not read into a large buffer."""
-    room = min(CHUNK, size + 1)
+    room, read = min(CHUNK, size + 1), 0
     while chunk := os.read(descriptor, room):
         yield chunk
+        read += len(chunk)
+        if read == size and len(chunk) < room:  # as much as it has, and there was room for more
+            return
 
 
 def _is_run_metadata(descriptor: int) -> bool:
