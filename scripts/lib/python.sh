@@ -129,7 +129,7 @@ make_venv() { # builds VENV where it is not complete, or leaves with 5; from the
 
 # Where stderr is a terminal, the module is handed it, and the transcript, as open descriptors: it rewrites a line in place
 # on the one, and writes plain lines to the other. What comes through the pipe still goes to both.
-run_logged() { # <log> <module> [args...]; stdout to the log, stderr to the log and the terminal; the module's status
+run_logged() { # <log> <module> [args...]; stderr to the log and the terminal, stdout to the log's end; the module's status
   local log="$1" pipe tee status=0
   shift
   exec 5>&2 6>>"$log"
@@ -139,20 +139,22 @@ run_logged() { # <log> <module> [args...]; stdout to the log, stderr to the log 
   pipe="$(mktemp -d "${TMPDIR:-/tmp}/mega-code.XXXXXX")"
   mkfifo "$pipe/stderr"
   # shellcheck disable=SC2094
-  exec 3<>"$pipe/stderr" 4<"$pipe/stderr"
+  exec 3<>"$pipe/stderr" 4<"$pipe/stderr" 7>"$pipe/stdout" 8<"$pipe/stdout"
   rm -r -- "$pipe"
-  (trap '' INT TERM && exec tee -i -a "$log" <&4 >&2 3>&- 4<&- 5>&- 6>&-) &
+  (trap '' INT TERM && exec tee -i -a "$log" <&4 >&2 3>&- 4<&- 5>&- 6>&- 7>&- 8<&-) &
   tee=$!
   exec 4<&-
-  supervise "$@" >>"$log" 2>&3 || status=$?
+  supervise "$@" >&7 2>&3 || status=$?
   if [ "$status" -eq "$MISSING_PACKAGES" ]; then
     trap - INT TERM
     make_venv 2>&3
     status=0
-    supervise "$@" >>"$log" 2>&3 || status=$?
+    supervise "$@" >&7 2>&3 || status=$?
   fi
-  exec 3>&- 5>&- 6>&-
+  exec 3>&- 5>&- 6>&- 7>&-
   while kill -0 "$tee" 2>/dev/null; do nap 0.02; done
+  cat <&8 >>"$log" # behind all that tee had yet to write
+  exec 8<&-
   # A module that was killed has left its line.
   [[ ! -t 2 || "$status" -le 128 || "${TERM:-dumb}" == dumb ]] || printf '\r\033[J' >&2
   unset MEGA_CODE_TERMINAL
