@@ -1,7 +1,7 @@
 # shellcheck shell=bash
 # Completion of our scripts' flags, values and commands, for bash and zsh. In ~/.bashrc or ~/.zshrc:
 #
-#   source /path/to/scripts/completion.bash
+#   source "/path/to/scripts/completion.bash"
 #
 # Whatever can be completed comes from the scripts' own headers; see lib/complete.sh.
 

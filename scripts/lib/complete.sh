@@ -12,7 +12,7 @@ scripts="$(CDPATH='' cd -P -- "$(dirname -- "${BASH_SOURCE[0]}")/.." && pwd -P)"
 plain() { # <word as it was typed>; without quotes and backslashes, and with a home for a tilde
   local word="$1" home=~
   word="${word//[\"\'\\]/}"
-  case "$word" in '~'*) word="$home${word#'~'}" ;; esac
+  case "$word" in '~'*) word="$home${word:1}" ;; esac
   printf '%s\n' "$word"
 }
 

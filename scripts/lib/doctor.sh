@@ -34,7 +34,7 @@ doctor() { # [args...]; prints what is found and what is missing, and leaves wit
 }
 
 has_python() {
-  [ -x "$VENV/bin/python" ] || command -v python3 >/dev/null || command -v python >/dev/null
+  [[ -n "${MEGA_CODE_PYTHON:-}" || -x "$VENV/bin/python" ]] || command -v python3 >/dev/null || command -v python >/dev/null
 }
 
 install_python() {

@@ -9,7 +9,7 @@ public() { # our scripts, one a line
 
 everything() { # <grep pattern>; where it occurs in anything we have in Bash
   find "$SCRIPTS" "$REPOSITORY/benchmarks" "$REPOSITORY/tests" "$REPOSITORY/.ci" -type f \
-    \( -name '*.sh' -o -path '*/.ci/run' \) -exec grep -nE -e "$1" {} +
+    \( -name '*.sh' -o -path '*/scripts/*.bash' -o -path '*/.ci/run' \) -exec grep -nE -e "$1" {} +
 }
 
 keep_to() { # reads `why | pattern | line that it catches | another…` with tabs; each is proved, and occurs nowhere
@@ -108,7 +108,7 @@ RULES
 }
 
 @test "house rules: an array that may be empty is not expanded bare, which is an unbound variable until Bash 4.4" {
-  local filled=' args extras failed folders install launcher log missing names place reports shell targets wanted HEADLINE ' name found=''
+  local filled=' _mega_code_names args extras failed folders found install launcher log missing names place reports shell targets wanted words COMP_WORDS HEADLINE ' name found=''
   bare='(^|[^+])"\$\{[A-Za-z_]+\[[@*]\]\}'
   # shellcheck disable=SC2016
   {

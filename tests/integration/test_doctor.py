@@ -16,7 +16,7 @@ import pytest
 
 from mega_code.client.doctor import asking
 from support.fake_gateway import KEY, Answer, FakeGateway, hang
-from support.room import REPOSITORY, Room
+from support.room import REPOSITORY, Room, script
 from support.screen import Screen
 
 ENHANCE = REPOSITORY / "scripts" / "enhance.sh"
@@ -139,8 +139,8 @@ def test_the_commands_that_are_shown_mend_mode_key_and_permissions(known: Room, 
     commands = RUN.findall(screen)
     assert commands[1:] == [
         f"chmod 600 '{settings}'",
-        f"{REPOSITORY}/scripts/configure.sh --mode remote",
-        f"{REPOSITORY}/scripts/configure.sh --api-key-stdin",
+        f"{script('configure')} --mode remote",
+        f"{script('configure')} --api-key-stdin",
     ]
     mend(known, screen, 1)
     mend(known, screen, 2)
@@ -251,7 +251,7 @@ def test_a_python_without_packages_is_looked_at_and_left_as_it_is(known: Room) -
     python.write_text(f'#!/bin/sh\nexec "{bare}/bin/python" "$@"\n')
     status, screen = look(known)
     assert status == 5 and line(screen, "packages")[1].startswith("requests, PyYAML not installed;")
-    assert f"{REPOSITORY}/scripts/gateway.sh status" in RUN.findall(screen)
+    assert f"{script('gateway')} status" in RUN.findall(screen)
 
 
 def test_signs_and_colours_are_for_a_terminal_that_wants_them(known: Room) -> None:

@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 
 from support.fake_gateway import BASE, Answer, FakeGateway, Handler
-from support.room import REPOSITORY, Room
+from support.room import REPOSITORY, Room, script
 from support.screen import Screen
 
 RUNNING = {"status": "running", "phase_public": "iterating", "current_iteration": 1, "total_iterations": 5}
@@ -120,7 +120,7 @@ def test_the_line_lives_and_the_log_is_plain_and_the_question_stands_alone(
         f"Report: {staged}.report.html",
         "Install demo-skill into project or global scope? [p]roject, [g]lobal, [n]o: n",
         "enhance: not installed.",
-        f"To install: {REPOSITORY}/scripts/install.sh --job-id {fake.job_id} --skill-name demo-skill --scope project"
+        f"To install: {script('install')} --job-id {fake.job_id} --skill-name demo-skill --scope project"
         f" --project-dir '{room.project}'",
     ]
     kept = told(log)
@@ -135,7 +135,7 @@ def test_ctrl_c_leaves_nothing_of_the_line_but_what_comes_next(
         screen.until(showing)
         screen.type("\x03")
         assert screen.end() == 130
-    resume = f"To resume: {REPOSITORY}/scripts/enhance.sh --poll-existing {fake.job_id}"
+    resume = f"To resume: {script('enhance')} --poll-existing {fake.job_id}"
     assert screen.lines() == [f"Interrupted; job {fake.job_id} goes on.", resume]
     assert told(log) == ["iterating [1/5] [0s]"]
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shlex
 import subprocess
 import sys
 from collections.abc import Sequence
@@ -19,6 +20,11 @@ def is_foreign(name: str) -> bool:
     """Whether a variable of the surrounding environment must not reach a test."""
     upper = name.upper()
     return upper.startswith(OURS) or upper.endswith("_PROXY") or upper in OTHERS
+
+
+def script(name: str) -> str:
+    """A script of ours as it is shown to a person, who copies it into a shell."""
+    return shlex.quote(str(REPOSITORY / "scripts" / f"{name}.sh"))
 
 
 class Room:

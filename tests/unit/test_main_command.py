@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import shutil
 import sys
 from pathlib import Path
 
@@ -47,6 +48,17 @@ def test_a_command_is_its_script_with_arguments_input_and_status_run_by_this_pyt
     assert room.python("mega_code", "args", "--help").stdout.startswith("Usage: ")
     done = room.python("mega_code", "args", input="my-skill")
     assert (done.returncode, done.stderr) == (0, "")
+
+
+def test_a_doctor_finds_this_python_where_none_is_on_path(room: Room) -> None:
+    tools = room.root / "tools without python"
+    tools.mkdir()
+    for name in ("awk", "bash", "cat", "dirname", "env", "find", "readlink", "sed"):
+        (tools / name).symlink_to(str(shutil.which(name)))
+    command = [sys.executable, "-m", "mega_code", "enhance", "doctor"]
+    done = room.run(command, cwd=REPOSITORY, env={**room.env, "PATH": str(tools)})
+    assert f"{sys.version_info[0]}.{sys.version_info[1]}" in done.stdout
+    assert "Missing: Python." not in done.stdout
 
 
 def test_without_bash_it_says_so(room: Room) -> None:
