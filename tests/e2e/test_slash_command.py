@@ -12,7 +12,7 @@ import pytest
 
 from support.claude_session import Claude
 from support.fake_gateway import BASE, FakeGateway, error
-from support.room import REPOSITORY, Room
+from support.room import REPOSITORY, Room, script
 
 OURS = "---\nname: {name}\ndescription: Skill number {name}.\nmetadata:\n  author: www.megacode.ai\n---\n# {name}\n"
 FULL_RUN = ["args", "setup", "skills", "submit", "poll", "install"]
@@ -268,7 +268,7 @@ def test_an_answer_that_is_cut_off_while_polling_is_reported_with_the_way_back(
     fake.on("GET", f"{BASE}/skill-enhance/jobs/[^/]+$", error(400, "worker_lost", "it went away"))
     session = claude.enhance("demo-skill")
     assert "it went away [worker_lost]" in session.said
-    assert f"enhance.sh --poll-existing {fake.job_id}" in session.said
+    assert f"{script('enhance')} --poll-existing {fake.job_id}" in session.said
 
 
 # Before anything is submitted
