@@ -14,6 +14,8 @@ from mega_code.skill import check_enhanced, parse_frontmatter
 from support.evaluation import BETTER, SKILL, Steps, evals, knowing, run, triggers, write_skill
 from support.model_server import MODEL, ModelServer, Reply
 
+pytestmark = pytest.mark.slow  # each is a whole job, with hundreds of calls
+
 pytest.importorskip("gepa")
 Enhance = Callable[..., Outcome]
 

@@ -10,6 +10,8 @@ import pytest
 from benchmarks.decisions import SCENARIOS, Bar, Result, Scenario, main, simulate
 from benchmarks.simulation import Arm, World
 
+pytestmark = pytest.mark.slow  # thousands of decisions each
+
 DECISIONS = 100
 STANDARD_ERRORS = 3  # so small a size strays; the full size allows for nothing
 

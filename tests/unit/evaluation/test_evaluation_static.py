@@ -266,6 +266,7 @@ HOSTILE = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("text", HOSTILE.values(), ids=HOSTILE)
 def test_a_hostile_text_takes_seconds_and_ends_well(run: Run, text: str) -> None:
     started = time.process_time()  # what else the machine does says nothing
