@@ -117,61 +117,65 @@ finish() { # [<sed script>]; the report on the last step; its status
   exit "$status"
 }
 
-catch_signals
-if [ -n "$dry" ]; then
-  [ -n "$skill" ] || skill="$(pick_skill "$project")" || exit
-  preview_skill "$skill" "$project"
-  exit
-fi
-if needs_gateway; then
-  heed
-  say "no server is configured; starting the embedded gateway."
-  "$MEGA_DIR/scripts/gateway.sh" start >&2 || exit
-elif [ -n "${MEGA_CODE_MODEL:-}" ]; then
-  say "MEGA_CODE_MODEL of this shell counts only for a gateway that was started with it; what configure.sh --model sets counts from the embedded gateway's next job on."
-fi
-step setup.sh --project-dir "$project"
-[ "$status" -eq 0 ] || exit "$status"
-MEGA_CODE_SESSION_ID="$(line MEGA_CODE_SESSION_ID)"
-export MEGA_CODE_SESSION_ID
+flow() { # a function, so that it is read before a signal is listened for: Bash fails at one that comes while it reads a $(…)
+  catch_signals
+  if [ -n "$dry" ]; then
+    [ -n "$skill" ] || skill="$(pick_skill "$project")" || exit
+    preview_skill "$skill" "$project"
+    exit
+  fi
+  if needs_gateway; then
+    heed
+    say "no server is configured; starting the embedded gateway."
+    "$MEGA_DIR/scripts/gateway.sh" start >&2 || exit
+  elif [ -n "${MEGA_CODE_MODEL:-}" ]; then
+    say "MEGA_CODE_MODEL of this shell counts only for a gateway that was started with it; what configure.sh --model sets counts from the embedded gateway's next job on."
+  fi
+  step setup.sh --project-dir "$project"
+  [ "$status" -eq 0 ] || exit "$status"
+  MEGA_CODE_SESSION_ID="$(line MEGA_CODE_SESSION_ID)"
+  export MEGA_CODE_SESSION_ID
 
-log=()
-if [ -z "$job" ]; then
-  [ -n "$skill" ] || skill="$(pick_skill "$project")" || exit
-  if [[ "$skill" == */* || -f "$skill/SKILL.md" ]]; then
-    step submit.sh --skill-dir "$(absolute "$skill")" --project-dir "$project"
-  else
-    step submit.sh --skill-name "$skill" --project-dir "$project"
+  log=()
+  if [ -z "$job" ]; then
+    [ -n "$skill" ] || skill="$(pick_skill "$project")" || exit
+    if [[ "$skill" == */* || -f "$skill/SKILL.md" ]]; then
+      step submit.sh --skill-dir "$(absolute "$skill")" --project-dir "$project"
+    else
+      step submit.sh --skill-name "$skill" --project-dir "$project"
+    fi
+    job="$(line JOB_ID)" log=(--log "$(line LOG)")
+    if [ "$status" -eq 2 ]; then
+      job="$(line EXISTING_JOB_ID)"
+      say "this content was submitted before; resuming job $job."
+    elif [ "$status" -ne 0 ]; then
+      finish
+    fi
   fi
-  job="$(line JOB_ID)" log=(--log "$(line LOG)")
-  if [ "$status" -eq 2 ]; then
-    job="$(line EXISTING_JOB_ID)"
-    say "this content was submitted before; resuming job $job."
-  elif [ "$status" -ne 0 ]; then
-    finish
-  fi
-fi
 
-step poll.sh --job-id "$job" --max-wait "$timeout" --project-dir "$project" ${log[@]+"${log[@]}"}
-[[ "$status" -eq 0 && "$(line OUTCOME)" == ready ]] || finish
+  step poll.sh --job-id "$job" --max-wait "$timeout" --project-dir "$project" ${log[@]+"${log[@]}"}
+  [[ "$status" -eq 0 && "$(line OUTCOME)" == ready ]] || finish
 
-name="$(line SKILL_NAME)" log=(--log "$(line LOG)") origin="$(line ORIGINAL_SCOPE)"
-place=(--scope "${scope:-${origin:-project}}" --project-dir "$project")
-if [ -z "$yes" ]; then
-  answer='' command='/^To install: /'
-  if on_terminal; then
-    told "${command}d" >&2
-    trap - TERM
-    answer="$(pick_scope "$name" "$scope")" || { status=130 && printf '\n' >&2; }
+  name="$(line SKILL_NAME)" log=(--log "$(line LOG)") origin="$(line ORIGINAL_SCOPE)"
+  place=(--scope "${scope:-${origin:-project}}" --project-dir "$project")
+  if [ -z "$yes" ]; then
+    answer='' command='/^To install: /'
+    if on_terminal; then
+      told "${command}d" >&2
+      trap - TERM
+      answer="$(pick_scope "$name" "$scope")" || { status=130 && printf '\n' >&2; }
+    fi
+    if [ -z "$answer" ]; then
+      say "not installed."
+      # Where the rest of the report stands above the question, the command is all that is left to say.
+      [[ ! -t 1 ]] || ! on_terminal || finish "${command}!d"
+      finish
+    fi
+    place[1]="$answer"
   fi
-  if [ -z "$answer" ]; then
-    say "not installed."
-    # Where the rest of the report stands above the question, the command is all that is left to say.
-    [[ ! -t 1 ]] || ! on_terminal || finish "${command}!d"
-    finish
-  fi
-  place[1]="$answer"
-fi
-step install.sh --job-id "$job" --skill-name "$name" "${place[@]}" "${log[@]}"
-place=()
-finish
+  step install.sh --job-id "$job" --skill-name "$name" "${place[@]}" "${log[@]}"
+  place=()
+  finish
+}
+
+flow
