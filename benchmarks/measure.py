@@ -82,10 +82,16 @@ def timed(work: Callable[[], object]) -> float:
     return time.perf_counter() - started
 
 
-def command(words: Sequence[str], env: dict[str, str]) -> float:
-    """Seconds that a command takes, its start included. Raises CalledProcessError where it fails."""
+def command(words: Sequence[str], env: dict[str, str], quietly: bool = False) -> float:
+    """Seconds that a command takes, its start included; `quietly` without its stderr.
+
+    Raises CalledProcessError where it fails.
+    """
     quiet = subprocess.DEVNULL
-    return timed(lambda: subprocess.run(words, env=env, cwd=REPOSITORY, check=True, stdin=quiet, stdout=quiet))
+    stderr = quiet if quietly else None
+    return timed(
+        lambda: subprocess.run(words, env=env, cwd=REPOSITORY, check=True, stdin=quiet, stdout=quiet, stderr=stderr)
+    )
 
 
 def report(rows: Sequence[Row]) -> int:

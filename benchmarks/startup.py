@@ -1,6 +1,7 @@
 """How fast commands start, against a bare Python in the same run.
 
-setup.sh is counted too: Python starts by a wrapper in front of python3, calls by the server that gets them.
+setup.sh is counted too: Python starts by a wrapper in front of python3, calls by the server that gets them. So is what
+a collector of spans costs that is not there, or never answers; this needs the extra `telemetry`.
 
 Usage: python benchmarks/startup.py
 Exit: 0 every bar is kept, 1 one is missed.
@@ -10,6 +11,8 @@ from __future__ import annotations
 
 import os
 import shlex
+import socket
+import statistics
 import sys
 import tempfile
 import threading
@@ -18,9 +21,10 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
-from benchmarks.measure import PREFIX, Row, command, compared, counted, interleaved, report
+from benchmarks.measure import PREFIX, Row, command, compared, counted, interleaved, report, seconds
 
 ROUNDS = 15
+COLLECTOR_ROUNDS = 5
 SKILLS = 200
 BARE = [sys.executable, "-c", "pass"]
 # What each of four checks costs that start Python by themselves and import what a call to a server needs.
@@ -77,6 +81,27 @@ def counting_python(home: Path) -> tuple[Path, Path]:
     return folder, notes
 
 
+def collectors(client: list[str], env: dict[str, str]) -> list[Row]:
+    """What a collector that fails adds to a command, at worst. It is a port where nobody is, or where nobody answers."""
+    listing = [*client, "--list-cached", "--skill-name", "x"]
+    with socket.socket() as silent, socket.socket() as free:
+        silent.bind(("127.0.0.1", 0))
+        silent.listen(100)
+        free.bind(("127.0.0.1", 0))  # and does not listen
+        ports = {"that is not there": free.getsockname()[1], "that never answers": silent.getsockname()[1]}
+        endpoints = [{**env, "OTEL_EXPORTER_OTLP_ENDPOINT": f"http://127.0.0.1:{port}"} for port in ports.values()]
+        bare, *failing = interleaved(
+            COLLECTOR_ROUNDS,
+            lambda: command(listing, env),
+            lambda: command(listing, endpoints[0], quietly=True),
+            lambda: command(listing, endpoints[1], quietly=True),
+        )
+    return [
+        counted(f"a collector of spans {name} adds, at worst", worst, seconds(worst), 2, " s")
+        for name, worst in zip(ports, (max(taken) - statistics.median(bare) for taken in failing))
+    ]
+
+
 def rows(home: Path, url: str) -> list[Row]:
     """Everything that is claimed about starting."""
     env = {
@@ -110,6 +135,7 @@ def rows(home: Path, url: str) -> list[Row]:
         counted("`setup.sh`: Python starts", starts, str(starts), 1),
         counted("`setup.sh`: HTTP calls", Profile.calls, str(Profile.calls), 1),
         compared("`setup.sh`", ready, "four checks of one start each", [4 * taken for taken in check], 1 / 3),
+        *collectors(client, env),
     ]
 
 

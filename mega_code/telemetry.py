@@ -170,14 +170,16 @@ def part_of(headers: Mapping[str, str]) -> AbstractContextManager[object]:
     return _State.tracing.part_of(headers) if _State.tracing else contextlib.nullcontext()
 
 
-def flush(say: Callable[[str], object]) -> None:
-    """Send what is not sent yet, at most FLUSH_S long, less after a signal and no longer than until one."""
+def flush(say: Callable[[str], object], at_most_s: float = FLUSH_S) -> None:
+    """Send what is not sent yet, for `at_most_s` seconds, less after a signal and no longer than until one."""
     signalled = interrupt.came()
     trouble = _State.trouble
     if _State.tracing:
-        until = time.monotonic() + (INTERRUPTED_FLUSH_S if signalled else FLUSH_S)
+        until = time.monotonic() + (INTERRUPTED_FLUSH_S if signalled else at_most_s)
         trouble = _State.tracing.flush(lambda: time.monotonic() < until and (signalled or not interrupt.came()))
     if trouble:
         say(f"spans are not sent: {trouble}")
-        if _State.session and not signalled:
+        # A machine that is too slow to ask the collector says nothing about the next command.
+        asked = _State.tracing is None or _State.tracing.exporter.asked
+        if _State.session and asked and not interrupt.came():
             _give_up(_State.session)

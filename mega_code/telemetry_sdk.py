@@ -136,7 +136,9 @@ class Tracing:
         threading.Thread(target=work, name="spans", daemon=True).start()
         while not done.wait(_TURN_S) and patient():
             pass
-        return "" if done.is_set() and not self.exporter.failed else "the collector does not take them"
+        if done.is_set() and not self.exporter.failed:
+            return ""
+        return "the collector does not take them" if self.exporter.asked else "there was no time for it"
 
 
 class _Phases(Phases):
@@ -188,12 +190,12 @@ class _Ids(RandomIdGenerator):  # type: ignore[misc]
 class _Exporter(SpanExporter):  # type: ignore[misc]
     """The OTLP exporter, made in the thread that exports: importing it takes longer than a short command.
 
-    `failed` says whether the last export did.
+    `asked` says whether importing came to an end, `failed` whether the last one did.
     """
 
     def __init__(self, timeout_s: Optional[float]) -> None:
         self.timeout_s = timeout_s
-        self.failed = False
+        self.asked = self.failed = False
         self.inner: Optional[SpanExporter] = None
 
     def export(self, spans: Sequence[ReadableSpan]) -> SpanExportResult:
@@ -201,6 +203,7 @@ class _Exporter(SpanExporter):  # type: ignore[misc]
             if self.inner is None:
                 from mega_code.telemetry_http import exporter
 
+                self.asked = True
                 self.inner = exporter(self.timeout_s)
             result = self.inner.export(spans)
         except Exception:

@@ -26,7 +26,7 @@ from support.stage import NAME, Stage, sample
 from support.tally import tally
 
 STATUS = {signal.SIGINT: 130, signal.SIGTERM: 143}
-AT_MOST_S = 3.0
+AT_MOST_S = 20.0  # on a busy machine
 BEFORE = {"install": "old", "restore": "new", "cleanup": "old"}
 pytestmark = pytest.mark.slow
 

@@ -337,9 +337,7 @@ def timed(call: Callable[[], requests.Response]) -> tuple[float, requests.Respon
     return time.monotonic() - began, answer
 
 
-def test_a_long_poll_returns_within_300_ms_of_a_change_and_waits_until_then(
-    alice: Client, held: Evaluator, gateway: Gateway
-) -> None:
+def test_a_long_poll_waits_for_a_change_and_is_answered_then(alice: Client, held: Evaluator, gateway: Gateway) -> None:
     job_id = alice.submit(skill_zip())
     alice.until(job_id, lambda body: body["phase_public"] == "intake")
     with ThreadPoolExecutor(1) as pool:
@@ -424,7 +422,7 @@ def test_more_waiting_clients_than_there_is_room_for_are_answered_at_once_and_ot
             waiting = [pool.submit(alice.job, job_id, 20) for _ in range(5)]
             refused = [f.result(5) for f in _first_done(waiting, 2)]
             assert all("Preference-Applied" not in answer.headers for answer in refused)
-            assert timed(lambda: alice.call("GET", "/profile"))[0] < 0.3
+            assert alice.call("GET", "/profile", timeout=AT_ONCE).status_code == 200
             held.step()
             answers = [f.result(5) for f in waiting]
         assert sum("Preference-Applied" in answer.headers for answer in answers) == 3

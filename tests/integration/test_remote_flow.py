@@ -221,7 +221,7 @@ def test_a_timeout_names_the_job_and_resuming_needs_nothing_remembered(client: C
     fake.statuses = [{"status": "running", "phase_public": "intake"}]
     outcome = client("--skill-name", "demo-skill", "--poll-timeout", "1.2")
     assert outcome.status == 3 and outcome.envelope["timeout"]["job_id"] == fake.job_id
-    assert 1.0 <= outcome.envelope["timeout"]["elapsed_s"] < 6
+    assert outcome.envelope["timeout"]["elapsed_s"] >= 1.0
     assert fake.count("GET", "/result$") == 0
     fake.statuses = [{"status": "succeeded"}]
     resumed = client("--poll-existing", fake.job_id)

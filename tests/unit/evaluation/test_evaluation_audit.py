@@ -148,9 +148,9 @@ def test_a_folder_of_a_hundred_mebibytes_is_not_read_whole(tmp_path: Path) -> No
         with open(tmp_path / f"{number}.bin", "wb") as stream:
             stream.truncate(25 * 1024 * 1024)
     (tmp_path / "run.sh").write_bytes(PIPED)
-    started = time.monotonic()
+    started = time.process_time()
     assert [finding.rule for finding in audit_folder(tmp_path)] == [RULE_OF_PIPED]
-    assert time.monotonic() - started < 5
+    assert time.process_time() - started < 5
 
 
 ADVERSARIAL = [
