@@ -48,13 +48,18 @@ def _parse(source: str) -> dict[str, Any]:
     """A frontmatter as the YAML library reads it. Raises as `parse_frontmatter`."""
     import yaml  # takes longer than everything else in most commands
 
-    loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
+    from mega_code.yaml_events import LOADER, TooDeep
+
     try:
         if _may_be_hostile(source):
-            _check_events(yaml, source, loader)
-        value = yaml.load(source, Loader=loader)
+            _check_aliases(source)
+        value = yaml.load(source, Loader=LOADER)
     except MegaCodeError:
         raise
+    except TooDeep:
+        raise MegaCodeError(
+            "invalid_frontmatter", f"The frontmatter of SKILL.md is over {LEVELS} levels deep."
+        ) from None
     except Exception as error:  # its constructors let KeyError, IndexError and AttributeError through as well
         reason = " ".join(str(error).split())[:200]
         raise MegaCodeError("invalid_frontmatter", f"The frontmatter of SKILL.md is no valid YAML: {reason}") from None
@@ -70,15 +75,14 @@ def _may_be_hostile(source: str) -> bool:
     return "*" in source or sum(source.count(opener) for opener in ("[", "{", "- ", "? ", ": ")) > LEVELS
 
 
-def _check_events(yaml: Any, source: str, loader: Any) -> None:
-    """Refuse aliases, and nesting that would overrun the C stack of the library that builds the values."""
-    depth = 0
-    for event in yaml.parse(source, Loader=loader):
-        if isinstance(event, yaml.AliasEvent):
-            raise MegaCodeError("invalid_frontmatter", "The frontmatter of SKILL.md uses YAML aliases.")
-        depth += isinstance(event, yaml.CollectionStartEvent) - isinstance(event, yaml.CollectionEndEvent)
-        if depth > LEVELS:
-            raise MegaCodeError("invalid_frontmatter", f"The frontmatter of SKILL.md is over {LEVELS} levels deep.")
+def _check_aliases(source: str) -> None:
+    """Refuse aliases. Raises TooDeep as well."""
+    import yaml
+
+    from mega_code.yaml_events import events
+
+    if any(isinstance(event, yaml.AliasEvent) for event in events(source, LEVELS)):
+        raise MegaCodeError("invalid_frontmatter", "The frontmatter of SKILL.md uses YAML aliases.")
 
 
 def _check_numbers(value: Any) -> None:

@@ -16,6 +16,7 @@ import yaml
 
 from mega_code.errors import MegaCodeError
 from mega_code.skill import FRONTMATTER_BYTES, parse_frontmatter, split
+from mega_code.yaml_events import TooDeep, events
 
 MAX_DEPTH = 32
 _PLAIN = re.compile(r"[A-Za-z](?:[A-Za-z0-9_./ -]*[A-Za-z0-9_./-])?")
@@ -57,13 +58,13 @@ def load(text: str) -> dict[str, Any]:
     Raises MegaCodeError `invalid_frontmatter` as `skill.parse_frontmatter` does, and where collections are nested
     deeper than `MAX_DEPTH`: a YAML loader recurses, and the one in C ends the process when its stack is full.
     """
-    source, depth = split(text).frontmatter, 0
+    source = split(text).frontmatter
     if len(source) <= FRONTMATTER_BYTES:
         try:
-            for event in yaml.parse(source, Loader=getattr(yaml, "CSafeLoader", yaml.SafeLoader)):
-                depth += isinstance(event, yaml.CollectionStartEvent) - isinstance(event, yaml.CollectionEndEvent)
-                if depth > MAX_DEPTH:
-                    raise MegaCodeError("invalid_frontmatter", "The frontmatter of SKILL.md is nested too deep.")
+            for _ in events(source, MAX_DEPTH):
+                pass
+        except TooDeep:
+            raise MegaCodeError("invalid_frontmatter", "The frontmatter of SKILL.md is nested too deep.") from None
         except yaml.YAMLError:
             pass  # parse_frontmatter says it better
     return parse_frontmatter(text)

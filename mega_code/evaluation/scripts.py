@@ -20,6 +20,7 @@ from typing import Callable, Optional
 import yaml
 
 from mega_code.evaluation.folder import Finding
+from mega_code.yaml_events import TooDeep, events
 
 FILE_BYTES = 512 * 1024
 FILE_SECONDS = 10
@@ -110,12 +111,11 @@ def _json(data: bytes) -> Problem:
 
 def _yaml(data: bytes) -> Problem:
     """Events only: tags of one's own are valid YAML, and no alias is expanded."""
-    depth = 0
     try:
-        for event in yaml.parse(data, Loader=getattr(yaml, "CSafeLoader", yaml.SafeLoader)):
-            depth += isinstance(event, yaml.CollectionStartEvent) - isinstance(event, yaml.CollectionEndEvent)
-            if depth > YAML_DEPTH:
-                return 0, "it is nested too deep"
+        for _ in events(data, YAML_DEPTH):
+            pass
+    except TooDeep:
+        return 0, "it is nested too deep"
     except yaml.MarkedYAMLError as error:
         mark = error.problem_mark
         return (mark.line + 1 if mark else 0), str(error.problem)
