@@ -84,7 +84,7 @@ class Parser(argparse.ArgumentParser):
 def seconds(value: str) -> float:
     """A number of seconds, 0 or more, as an argparse type."""
     try:
-        number = float(value)
+        number = float(value) if value.isascii() and "_" not in value else -1.0
     except ValueError:
         number = -1.0
     if not 0 <= number < float("inf"):

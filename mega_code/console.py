@@ -7,6 +7,7 @@ it is a plain line now and then.
 from __future__ import annotations
 
 import contextlib
+import functools
 import os
 import re
 import stat
@@ -34,6 +35,7 @@ _screens: dict[int, _Screen] = {}
 
 def conceal(secret: str) -> None:
     """From now on `secret` is shown nowhere, whoever repeats it."""
+    _secrets.add(f"Bearer {secret}")  # how a server is likely to repeat one that is short
     if len(secret) >= _SHORTEST_SECRET:
         _secrets.add(secret)
 
@@ -65,6 +67,12 @@ def say(message: str) -> None:
 def warn(message: str) -> None:
     """Something a person should know; the command goes on."""
     say(f"warning: {message}")
+
+
+@functools.cache
+def warn_once(message: str) -> None:
+    """`warn`, and never again in this process."""
+    warn(message)
 
 
 def progress(message: str, due: bool, last: bool = False) -> None:

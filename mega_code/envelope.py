@@ -45,7 +45,11 @@ def emit(envelope: Envelope, result_json: Optional[str] = None) -> int:
             _write(result_json, line)
         except (OSError, ValueError) as error:
             with contextlib.suppress(OSError, ValueError):
-                print(f"warning: {result_json!r} could not be written: {error}", file=sys.stderr, flush=True)
+                print(
+                    f"warning: {result_json!r} could not be written: {getattr(error, 'strerror', None) or error}",
+                    file=sys.stderr,
+                    flush=True,
+                )
     print_line(line)
     return exit_status(envelope)
 

@@ -63,6 +63,14 @@ def came() -> bool:
 
 
 @contextlib.contextmanager
+def together() -> Iterator[None]:
+    """Hold the signals back for a few steps that belong together; one that came meanwhile is raised behind them."""
+    hold()
+    yield
+    release()
+
+
+@contextlib.contextmanager
 def held() -> Iterator[None]:
     """Hold the signals back for a few steps that belong together and are the last of a command.
 

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import NamedTuple, Optional
 from urllib.parse import urlsplit
 
+from mega_code.console import warn_once
 from mega_code.errors import MegaCodeError
 from mega_code.files import read_json, write_atomic
 from mega_code.paths import DataDir, data_dir
@@ -176,10 +177,13 @@ def _value(text: str) -> str:
 
 
 def read_env_file(path: Path) -> dict[str, str]:
-    """The settings in a `.env` file; none where it is missing or unreadable."""
+    """The settings in a `.env` file; none where it is missing or, which is warned of, unreadable."""
     try:
         return parse_env(path.read_text("utf-8-sig", "replace"))
-    except OSError:
+    except (FileNotFoundError, NotADirectoryError):
+        return {}
+    except OSError as error:
+        warn_once(f"{str(path)!r} cannot be read and does not count: {error.strerror}")
         return {}
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -66,6 +67,15 @@ def names(root: Path) -> list[str]:
     ]
 
 
+def misnamed(project: Path) -> list[Path]:
+    """Folders in the scopes that hold a SKILL.md, and whose name is none that a skill can have."""
+    found = []
+    for root in (skills_root(scope, project) for scope in SCOPES):
+        with contextlib.suppress(OSError):
+            found += [root / name for name in sorted(os.listdir(root)) if not SKILL_NAME.fullmatch(name)]
+    return [folder for folder in found if os.path.isfile(folder / SKILL_MD)]
+
+
 def read(name: str, path: Path, scope: Optional[str]) -> Skill:
     """The skill whose SKILL.md is `path`; its frontmatter is empty where that cannot be read."""
     try:
@@ -84,7 +94,8 @@ def is_ours(skill: Skill) -> bool:
 def resolve(name: str, project: Path, data: DataDir, prefix: bool = False) -> Skill:
     """The skill called `name`; with `prefix`, else the only one whose name starts so.
 
-    Raises MegaCodeError: `invalid_skill_name`, `skill_not_found`, `ambiguous_skill`; each with `candidates`.
+    Raises MegaCodeError: `invalid_skill_name`, `skill_not_found`, `ambiguous_skill`, and `missing_skill_md` where there
+    is a folder of that name without one; each with `candidates`.
     """
     skills = discover(project, data)
     try:
@@ -105,6 +116,11 @@ def resolve(name: str, project: Path, data: DataDir, prefix: bool = False) -> Sk
         raise MegaCodeError(
             "ambiguous_skill", f"{name!r} fits {', '.join(candidates)}; give one name in full.", candidates=candidates
         )
+    for folder in (skills_root(scope, project) / name for scope in SCOPES):
+        if folder.is_dir():
+            raise MegaCodeError(
+                "missing_skill_md", f"There is no {SKILL_MD} in {str(folder)!r}.", candidates=candidates
+            )
     there = f"there are: {', '.join(candidates)}" if candidates else "there are no skills at all"
     raise MegaCodeError("skill_not_found", f"There is no skill {name!r}; {there}.", candidates=candidates)
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import os
+import signal
 import sys
 from collections.abc import Sequence
 from typing import Any
@@ -27,6 +28,10 @@ def list_skills(arguments: argparse.Namespace) -> list[dict[str, Any]]:
     """`{"name","description","state","scope","path"}` of every skill, or of those this product made."""
     project = project_dir(arguments.project_dir, os.environ)
     found = skills.discover(project, DataDir(data_dir(os.environ)), None if arguments.all else skills.is_ours)
+    for folder in skills.misnamed(project):
+        warn(
+            f"{str(folder)!r} is left out: a skill's folder has a name of lower-case letters, digits and inner hyphens"
+        )
     return [
         {
             "name": skill.name,
@@ -90,6 +95,8 @@ def main(argv: Sequence[str]) -> int:
         arguments = parser().parse_args(argv)
         print_line(render(arguments.work(arguments)))
         return 0
+    except KeyboardInterrupt:
+        return 128 + signal.SIGINT
     except Exception as error:
         if is_missing_package(error) and LAUNCHER in os.environ:
             return MISSING_PACKAGE

@@ -393,3 +393,78 @@ def test_the_mode_in_the_manifest_decides_over_the_first_line(client: Client, fa
     folder = Path(install(client, ready(client)).envelope["installed_path"])
     assert os.stat(folder / "scripts/run.sh").st_mode & 0o7777 == 0o644
     assert os.stat(folder / "tool").st_mode & 0o7777 == 0o755
+
+
+def test_a_job_id_is_one_job_however_it_is_spelt(client: Client, fake: FakeGateway) -> None:
+    job_id = ready(client) if client.skill() else ""
+    again = client("--poll-existing", job_id.upper())
+    assert (again.status, again.envelope["job_id"]) == (0, job_id)
+    assert [entry["job_id"] for entry in client("--list-cached", "--skill-name", "demo-skill").envelope["cached"]] == [
+        job_id
+    ]
+    assert install(client, job_id.upper()).envelope["job_id"] == job_id
+
+
+def test_a_result_without_a_status_has_that_of_its_job(client: Client, fake: FakeGateway) -> None:
+    client.skill()
+    fake.result["status"] = None
+    assert (
+        client(
+            "--install-existing", ready(client), "--install-location", "project", "--skill-name", "demo-skill"
+        ).status
+        == 0
+    )
+
+
+def test_a_project_skill_that_claude_code_does_not_use_is_enhanced_with_a_warning(client: Client) -> None:
+    client.skill()
+    told = client("--skill-name", "demo-skill", "--no-wait").stderr
+    assert "warning" not in told
+    other = client.skill(scope="global")
+    told = client("--skill-name", "demo-skill", "--no-wait").stderr
+    assert f"Claude Code uses the global one, '{other / 'SKILL.md'}'" in told
+
+
+def test_what_the_server_says_of_a_key_is_passed_on(client: Client, fake: FakeGateway) -> None:
+    client.skill()
+    fake.on("POST", "uploads", error(403, "quota_exceeded", "Your plan has no jobs left."))
+    outcome = client("--skill-name", "demo-skill")
+    assert (outcome.status, outcome.code) == (5, "auth_failure")
+    assert outcome.envelope["error"]["message"].endswith("(403). It says: Your plan has no jobs left.")
+
+
+def test_a_short_key_is_not_repeated_with_its_scheme(client: Client, fake: FakeGateway) -> None:
+    client.skill()
+    fake.on("POST", "uploads", error(400, "bad", "No good: Bearer k3y"))
+    outcome = client("--skill-name", "demo-skill", MEGA_CODE_API_KEY="k3y")
+    assert outcome.envelope["error"]["message"] == "No good: ***" and "k3y" not in outcome.stderr
+
+
+def test_an_insecure_address_is_said_before_a_key_is_missed(client: Client) -> None:
+    client.skill()
+    outcome = client("--skill-name", "demo-skill", MEGA_CODE_SERVER_URL="http://example.com", MEGA_CODE_API_KEY="")
+    assert (outcome.status, outcome.code) == (4, "insecure_server_url")
+
+
+def test_a_settings_file_that_cannot_be_read_is_warned_of_once(client: Client) -> None:
+    (client.data / ".env").mkdir()
+    outcome = client("--list-cached", "--skill-name", "demo-skill")
+    assert outcome.status == 0 and outcome.stderr.count("cannot be read and does not count") == 1
+
+
+def test_a_cleanup_says_which_folder_a_link_leads_to_and_takes_none_for_a_file_that_is_missing(client: Client) -> None:
+    real = client.skill()
+    alias = real.parent / "alias"
+    alias.symlink_to(real)
+    (real.parent / "empty").mkdir()
+    missing = client("--cleanup-original", str(real.parent / "empty" / "SKILL.md"))
+    assert (missing.code, (real.parent / "empty").is_dir()) == ("cleanup_path_missing", True)
+    removed = client("--cleanup-original", str(alias / "SKILL.md"))
+    assert removed.envelope["removed"] == str(real) and f"what it leads to is removed: '{real}'" in removed.stderr
+
+
+def test_a_backup_of_another_skill_is_not_restored(client: Client) -> None:
+    backup = client("--cleanup-original", str(client.skill())).envelope["backup_path"]
+    refused = client("--restore-backup", backup, "--skill-name", "other")
+    assert (refused.code, os.path.isdir(backup)) == ("invalid_arguments", True)
+    assert client("--restore-backup", backup, "--skill-name", "demo-skill").status == 0

@@ -123,6 +123,17 @@ def test_a_name_that_fits_none_or_several_is_refused(client: Client, name: str, 
     assert stderr == f"{answer['error']['message']}\n"
 
 
+def test_a_folder_without_a_skill_md_and_one_with_a_wrong_name_are_named(client: Client) -> None:
+    client.skill("good-one")
+    (client.project / ".claude/skills/empty-one").mkdir()
+    wrong = client.skill("Bad_Name")
+    status, answer, _ = run(client, "resolve-skill", "--name", "empty-one")
+    assert (status, answer["error"]["code"], answer["error"]["candidates"]) == (4, "missing_skill_md", ["good-one"])
+    status, listed, told = run(client, "list-skills", "--all")
+    assert (status, [entry["name"] for entry in listed]) == (0, ["good-one"])
+    assert told.count("is left out") == 1 and str(wrong) in told
+
+
 def test_bad_usage_is_an_error_envelope_too(client: Client) -> None:
     for arguments in ((), ("what",), ("list-skills", "--what"), ("resolve-skill", "--name")):
         status, answer, _ = run(client, *arguments)

@@ -110,6 +110,11 @@ def test_an_address_that_is_not(url: str) -> None:
     assert caught.value.code == "invalid_path"
 
 
+def test_what_the_gateway_serves_itself_may_be_spelt_as_the_file_is() -> None:
+    url = manifest.check_url("http://127.0.0.1:8000/files/a b/r\u00e9f%20x.md?v=1&w=2", SOURCE)
+    assert url == "http://127.0.0.1:8000/files/a%20b/r%C3%A9f%20x.md?v=1&w=2"
+
+
 @pytest.mark.parametrize(
     "host", ["169.254.169.254", "0x7f000001", "1.2", "localhost", "a.localhost", "metadata.google.internal"]
 )

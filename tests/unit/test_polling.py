@@ -152,6 +152,17 @@ def test_a_gateway_that_is_away_for_minutes_is_outlived(capsys: pytest.CaptureFi
     assert err.count("Trying on.") == 1 and err.count("the gateway answers again") == 1
 
 
+def test_a_gateway_that_never_answered_is_waited_for_with_a_line_now_and_then(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    clock = Clock()
+    server = Server(clock, *[AWAY] * 30, job("succeeded"))
+    assert poll(clock, server)["status"] == "succeeded"
+    lines = capsys.readouterr().err.splitlines()
+    assert lines[0].endswith("Trying on.") and "no answer yet [" in lines[1]
+    assert lines[-2:] == ["the gateway answers again", lines[-1]] and lines[-1].startswith("succeeded [")
+
+
 def test_five_answers_in_a_row_that_are_no_json_end_it_and_four_do_not() -> None:
     clock = Clock()
     assert (

@@ -10,7 +10,7 @@ from typing import Any, NoReturn
 from mega_code.errors import MegaCodeError
 
 LEVELS = 64
-PARTS = 100_000  # lists, objects and their entries; an answer about 2,000 files has 12,000
+PARTS = 1_000_000  # lists, objects and their entries: some 100 MiB of memory at worst
 DIGITS = 1000  # turning more into a number takes a time that grows with their square
 _TOKEN = re.compile(rb'"[^"]*"?|[\[{,]')
 _QUOTE = ord('"')
@@ -19,7 +19,7 @@ Json = dict[str, Any]
 
 
 def parse_object(body: bytes) -> Json:
-    """A JSON object in UTF-8, of at most 64 levels and 100,000 parts. Raises MegaCodeError `invalid_response`."""
+    """A JSON object in UTF-8, of at most 64 levels and a million parts. Raises MegaCodeError `invalid_response`."""
     if _has_too_many_parts(body):
         raise MegaCodeError("invalid_response", f"The server's answer has over {PARTS} parts.")
     try:

@@ -77,18 +77,19 @@ class Gateway:
 
     @classmethod
     def of(cls, settings: Settings) -> Gateway:
-        """The configured gateway. Raises MegaCodeError `network_failure` or `auth_failure` where none is."""
+        """The configured gateway. Raises MegaCodeError `network_failure` or `auth_failure` where none is, and as `check_server_url`."""
         if not settings.server_url:
             raise MegaCodeError(
                 "network_failure",
                 "No server is configured and no embedded gateway runs; start one with scripts/gateway.sh start, "
                 "or name a server with scripts/configure.sh.",
             )
+        server_url = check_server_url(settings.server_url)
         if not settings.api_key:
             raise MegaCodeError("auth_failure", "No API key is configured; set one with scripts/configure.sh.")
         if not (settings.api_key.isascii() and settings.api_key.isprintable() and " " not in settings.api_key):
             raise MegaCodeError("auth_failure", "The API key holds characters that none has; run scripts/configure.sh.")
-        return cls(check_server_url(settings.server_url), settings.api_key)
+        return cls(server_url, settings.api_key)
 
     def profile(self) -> Json:
         """The check of the key."""
@@ -165,7 +166,9 @@ class Gateway:
                 "invalid_response", "The server redirects; set MEGA_CODE_SERVER_URL to the final address."
             )
         if response.status in (401, 403):
-            raise MegaCodeError("auth_failure", f"The server does not accept the API key ({response.status}).")
+            said = self._error(response)
+            reason = "" if said.code.startswith("http_") else f" It says: {said.message}"
+            raise MegaCodeError("auth_failure", f"The server does not accept the API key ({response.status}).{reason}")
         if response.status >= 500:
             raise _server_trouble(response.status)
         raise self._error(response)

@@ -48,8 +48,10 @@ def parser() -> Parser:
     )
     mode = own.add_argument_group("modes, one at a time")
     mode.add_argument("--no-wait", action="store_true", help="submit only")
-    mode.add_argument("--poll-existing", metavar="JOB_ID", help="wait for a job that was submitted before")
-    mode.add_argument("--install-existing", metavar="JOB_ID", help="install what is staged for a job")
+    mode.add_argument(
+        "--poll-existing", metavar="JOB_ID", type=str.lower, help="wait for a job that was submitted before"
+    )
+    mode.add_argument("--install-existing", metavar="JOB_ID", type=str.lower, help="install what is staged for a job")
     mode.add_argument("--list-cached", action="store_true", help="list the results of a skill that are staged")
     mode.add_argument("--cleanup-original", metavar="PATH", help="move a superseded copy of a skill into a backup")
     mode.add_argument("--restore-backup", metavar="BACKUP_DIR", help="undo an install; 'latest' with --skill-name")

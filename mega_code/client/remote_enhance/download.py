@@ -33,8 +33,7 @@ def fetch(files: Sequence[File], source: Source, target: Path, rejected: Path, c
     A bundle that breaks the frontmatter contract becomes `rejected` instead. Raises MegaCodeError: `invalid_path`,
     `size_exceeded`, `sha256_mismatch`, `download_failed`, `invalid_frontmatter`; then there is no `target`.
     """
-    for file in files:
-        manifest.check_url(file.url, source)
+    files = [file._replace(url=manifest.check_url(file.url, source)) for file in files]
     unverified = sum(1 for file in files if file.sha256 is None)
     if unverified:
         warn(f"{unverified} of {len(files)} files come without a SHA-256 and cannot be verified")

@@ -85,6 +85,7 @@ def clean_up(path: str, project: Path, data: DataDir) -> tuple[Path, Path]:
         resolved = Path(os.path.realpath(path))
     except ValueError:
         raise MegaCodeError("cleanup_unsafe_path", "The path holds a NUL character.") from None
+    named = os.path.lexists(resolved)
     if resolved.name == SKILL_MD and not resolved.is_dir():
         resolved = resolved.parent
     roots = [Path(os.path.realpath(skills_root(scope, project))) for scope in ("global", "project")]
@@ -92,10 +93,13 @@ def clean_up(path: str, project: Path, data: DataDir) -> tuple[Path, Path]:
         raise MegaCodeError(
             "cleanup_unsafe_path", f"{path!r} does not lie inside a skills folder; nothing was removed."
         )
-    if not os.path.lexists(resolved):
+    if not named:
         raise MegaCodeError("cleanup_path_missing", f"There is nothing at {path!r}.")
     if not resolved.is_dir():
         raise MegaCodeError("cleanup_unsafe_path", f"{path!r} is no skill folder; nothing was removed.")
+    spelt = Path(os.path.abspath(path))
+    if resolved.name not in (spelt.name, spelt.parent.name if spelt.name == SKILL_MD else ""):
+        warn(f"{path!r} is a link; what it leads to is removed: {str(resolved)!r}")
     try:
         return resolved, places.take(resolved, "cleanup", data)
     except OSError as error:

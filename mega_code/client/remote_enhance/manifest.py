@@ -6,13 +6,14 @@ import re
 import unicodedata
 from collections.abc import Sequence
 from typing import Any, NamedTuple, Optional
-from urllib.parse import urlsplit
+from urllib.parse import quote, urlsplit
 
 from mega_code.errors import MegaCodeError
 from mega_code.paths import check_relpath
 from mega_code.skill import SKILL_MD
 
 MIB = 1024 * 1024
+_OF_URLS = ":/?#[]@!$&'()*+,;=%"
 _SHA256 = re.compile(r"[0-9a-fA-F]{64}")
 _MODE = re.compile(r"(?:0o)?[0-7]{3,6}")
 # What a numeric host looks like in any notation a resolver takes: 127.1, 0x7f000001, 2130706433, 0177.0.0.1.
@@ -115,9 +116,12 @@ def _folded(path: str) -> str:
 
 
 def check_url(url: str, source: Source) -> str:
-    """`url` itself, if an artifact may come from there. Raises MegaCodeError `invalid_path`."""
+    """`url`, if an artifact may come from there; a gateway's own is percent-encoded where it was not.
+
+    Raises MegaCodeError `invalid_path`.
+    """
     refused = MegaCodeError("invalid_path", f"An artifact address is not allowed: {url[:120]!r}.")
-    if not url.isascii() or not url.isprintable() or " " in url or "\\" in url:
+    if not url.isprintable() or "\\" in url:
         raise refused
     try:
         parts = urlsplit(url)
@@ -129,7 +133,9 @@ def check_url(url: str, source: Source) -> str:
     if "@" in parts.netloc or not host:
         raise refused
     if origin == own_origin:
-        return url
+        return quote(url, safe=_OF_URLS)
+    if not url.isascii() or " " in url:
+        raise refused
     if parts.scheme != "https" or not _is_name(host) or not any(_under(host, s) for s in source.host_suffixes):
         raise refused
     return url

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any, Optional
 
-from mega_code import telemetry
+from mega_code import interrupt, telemetry
 from mega_code.client.remote_enhance import records
 from mega_code.console import say, warn
 from mega_code.envelope import Envelope
@@ -61,8 +61,9 @@ class Run:
             if error.code != "duplicate_content_hash":
                 raise
             return self._conflict(error, bundle, skill, gateway)
-        self.job_id = answer["job_id"]
-        self._record(skill, bundle, gateway)
+        with interrupt.together():
+            self.job_id = answer["job_id"]
+            self._record(skill, bundle, gateway)
         say(f"submitted as job {self.job_id}")
         submitted = {"job_id": self.job_id, "content_hash": bundle.content_hash, "skill_name": skill.name}
         return {"submitted": submitted}
@@ -109,7 +110,7 @@ class Run:
         from mega_code.client.remote_enhance.api import Gateway
         from mega_code.client.remote_enhance.polling import NotTerminal, wait_for
 
-        self.job_id = check_job_id(job_id)
+        self.job_id = job_id = check_job_id(job_id)
         until = time.monotonic() + timeout_s
         while True:
             gateway = Gateway.of(self.settings)
@@ -141,9 +142,9 @@ class Run:
     def _finish(self, job_id: str, gateway: Gateway, status: str) -> Envelope:
         from mega_code.client.remote_enhance import staging
 
-        result = self._fetch_result(job_id, gateway)
+        result = self._fetch_result(job_id, gateway, status)
         head = {
-            "status": result.get("status") or status,
+            "status": result.get("status"),
             "artifact_kind": result.get("artifact_kind"),
             "result": result,
             **self._report(job_id),
@@ -167,9 +168,11 @@ class Run:
             **{key: value for key, value in origin.items() if value},
         }
 
-    def _fetch_result(self, job_id: str, gateway: Gateway) -> dict[str, Any]:
+    def _fetch_result(self, job_id: str, gateway: Gateway, status: Optional[str] = None) -> dict[str, Any]:
+        """The result of a job, kept here too. Where it has no status, that of the job counts, which is the same."""
         with telemetry.span("result", "client", job_id=job_id) as span:
             result = gateway.result(job_id)
+            result.update({"status": status} if status and not result.get("status") else {})
             span.set(status=str(result.get("status")), artifact_kind=str(result.get("artifact_kind")))
         name = records.read_job(self.data, job_id).get("skill_name") or self._name_in(result)
         try:
@@ -213,7 +216,7 @@ class Run:
         """Install from the staging dir; the gateway is asked only where the cache is gone."""
         from mega_code.client.remote_enhance import install, manifest
 
-        self.job_id = check_job_id(job_id)
+        self.job_id = job_id = check_job_id(job_id)
         check_skill_name(name)
         result = records.read_result(self.data, job_id)
         if result is None or (records.is_enhanced(result) and not os.path.lexists(self.data.staging(job_id))):
@@ -274,7 +277,11 @@ def find_skill(run: Run, name: Optional[str], folder: Optional[str], project: Pa
     if folder is None:
         if not name:
             raise MegaCodeError("missing_skill_name", "Name the skill: --skill-name NAME.")
-        return skills.resolve(name, project, run.data)
+        skill = skills.resolve(name, project, run.data)
+        other = skills.other_copy(name, "project", project) if skill.scope == "project" else None
+        if other:
+            warn(f"this is the project's {name}; Claude Code uses the global one, {str(other)!r}")
+        return skill
     path = Path(os.path.abspath(folder))
     if not os.path.isdir(path):
         raise MegaCodeError("missing_skill_dir", f"There is no skill folder {folder!r}.")
@@ -324,6 +331,8 @@ def restore(run: Run, backup_dir: str, name: Optional[str], project: Optional[Pa
         backup = kept[0]
     else:
         backup = backups.find(backup_dir, run.data)
+        if name and name != backup["skill_name"]:
+            raise MegaCodeError("invalid_arguments", f"That is a backup of {backup['skill_name']!r}, not of {name!r}.")
     with telemetry.span("restore"):
         done = places.restore(backup, run.data)
     return {"restored": str(done.path), "backup_path": str(done.backup_path) if done.backup_path else None}

@@ -90,6 +90,7 @@ class Poller:
         if not self.away and self.clock() < self.deadline:
             self.away = True
             say(f"{trouble.message} Trying on.")
+            self.progress.unanswered()
 
     def _pause(self, held: bool) -> None:
         """Sleep until the next look; not at all where the server itself held the answer back."""

@@ -70,6 +70,11 @@ class Progress:
             self._line, self._said_at = line, float("-inf")
         self.tick(job.get("status") in TERMINAL)
 
+    def unanswered(self) -> None:
+        """There is nothing to be seen yet; what is in the way was said just now."""
+        if not self._line:
+            self._line, self._said_at = "no answer yet", self._clock()
+
     def tick(self, last: bool = False) -> None:
         """Time goes by: the line is due again when it is ten seconds old."""
         if not self._line:
