@@ -196,10 +196,10 @@ def test_an_answer_that_is_huge_deep_or_no_json_is_refused(
 @pytest.mark.parametrize(
     ("first", "then", "times"),
     [
-        ("", "x", 15 * MIB),
+        ("", "x", 14 * MIB),
         ("", "\u00e9", 7 * MIB),
         ("", "[{,:", 3 * MIB),
-        ("\U0001f600", "y", 15 * MIB),
+        ("\U0001f600", "y", 14 * MIB),
         ("", "\\u0001", 2 * MIB),
     ],
     ids=["plain", "accents", "JSON in a string", "wide", "control characters"],

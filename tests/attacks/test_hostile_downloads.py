@@ -399,18 +399,18 @@ def test_attempts_that_trickle_and_break_off_share_one_time(fake: FakeGateway) -
 
 
 @pytest.mark.slow
-def test_every_trickle_ends_in_twenty_seconds_as_it_ships(room: Room) -> None:
+def test_every_trickle_ends_soon_as_it_ships(room: Room) -> None:
     def attack(case: tuple[str, str]) -> tuple[str, str, float]:
         name, path = case
         with FakeGateway() as fake:
             client = Client(Room(room.root / f"{name} {path[1]}"), fake.env)
             fake.on("GET", path, TRICKLES[name])
             with Batch(client) as batch:
-                ended = batch.run("--poll-existing", fake.job_id, slowest_s=21.5)
+                ended = batch.run("--poll-existing", fake.job_id, slowest_s=45)
             return name, ended.code, ended.seconds
 
     cases = [(name, path) for name in TRICKLES for path in ("^/files/SKILL.md", "/result$")]
-    cases.remove(("silence", "/result$"))  # a minute for a first byte is promised to an API call
+    cases.remove(("silence", "/result$"))  # an API call without a first byte is made five times
     with ThreadPoolExecutor(len(cases)) as pool:
         ended = list(pool.map(attack, cases))
     assert {code for _, code, _ in ended} == {"download_failed", "network_failure"}, ended
@@ -440,21 +440,20 @@ GOOD: tuple[Any, ...] = (200, {}, b"{}")
     ("given", "attempts"),
     [
         ((SILENT, GOOD), 2),
-        ((SILENT, SILENT), 2),
+        ((SILENT,) * 5, 5),
         ((REFUSED,) * 5, 5),
         ((BUSY,) * 5, 5),
         ((FULL, FULL), 2),
         ((FULL, SILENT, BUSY, REFUSED, GOOD), 5),
-        ((BUSY, SILENT, BUSY, SILENT), 4),
+        ((FULL, BUSY, FULL), 3),
+        ((requests.exceptions.SSLError("[SSL: CERTIFICATE_VERIFY_FAILED] unknown"),), 1),
         ((requests.exceptions.InvalidURL(),), 1),
         ((Stalled(),), 1),
         (((500, {}, b""),), 1),
         (((401, {}, b""),), 1),
     ],
 )
-def test_a_call_is_asked_again_five_times_but_after_silence_or_a_full_queue_once(
-    given: tuple[Any, ...], attempts: int
-) -> None:
+def test_a_call_is_asked_again_five_times_but_of_a_full_queue_once(given: tuple[Any, ...], attempts: int) -> None:
     send, pauses = outcomes(*given)
     with contextlib.suppress(requests.RequestException, Stalled):
         retrying.persist(send, api.Patience(), pauses.append)
@@ -462,18 +461,26 @@ def test_a_call_is_asked_again_five_times_but_after_silence_or_a_full_queue_once
 
 
 @pytest.mark.parametrize(
-    ("header", "seconds"),
-    [("3", 3), ("0", 0), ("9" * 5000, 60), ("Fri, 31 Dec 9999 23:59:59 GMT", 60), ("Mon, 01 Jan 1990 00:00:00 GMT", 0)],
-    ids=["3", "0", "5000 digits", "for ever", "long ago"],
+    ("header", "seconds"), [("3", 3), ("0", 0), ("100", 100), ("Mon, 01 Jan 1990 00:00:00 GMT", 0)]
 )
-def test_a_retry_after_is_honoured_within_a_minute(header: str, seconds: int) -> None:
+def test_a_retry_after_is_honoured(header: str, seconds: int) -> None:
     send, pauses = outcomes((503, {"retry-after": header}, b""), (200, {}, b"x"))
     assert retrying.persist(send, lambda outcome: getattr(outcome, "status", 0) == 503, pauses.append).body == b"x"
     assert pauses == [seconds]
 
 
 @pytest.mark.parametrize(
+    "header", ["121", "9" * 5000, "Fri, 31 Dec 9999 23:59:59 GMT"], ids=["two minutes", "5000 digits", "for ever"]
+)
+def test_a_server_that_asks_for_more_than_two_minutes_is_not_asked_again(header: str) -> None:
+    send, pauses = outcomes((503, {"retry-after": header}, b""))
+    assert retrying.persist(send, api.Patience(), pauses.append).status == 503 and pauses == []
+
+
+@pytest.mark.parametrize(
     "header", ["soon", "-1", "1.5", "\u0663", "Mon, 99 Foo 0000", "Mon, 01 Jan 99999 00:00:00 GMT", "1e9", ""]
 )
 def test_a_retry_after_that_says_nothing_leaves_the_backoff(header: str) -> None:
-    assert 0.375 <= retrying.pause(1, header) <= 0.5 and 6 <= retrying.pause(5, header) <= 8
+    send, pauses = outcomes(*[(503, {"retry-after": header}, b"")] * 5)
+    assert retrying.persist(send, api.Patience(), pauses.append).status == 503
+    assert [longest * 0.75 <= seconds <= longest for seconds, longest in zip(pauses, (0.5, 1, 2, 4))] == [True] * 4

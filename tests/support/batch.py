@@ -27,7 +27,7 @@ from support.fake_gateway import KEY
 REMOTE = "mega_code.client.remote_enhance.cli"
 LATER = tuple(f"mega_code.client.remote_enhance.{name}" for name in ("api", "polling", "download", "install"))
 MOST_MB = 300
-MOST_S = 20.0
+MOST_S = 45.0
 LATEST_S = 90.0
 UNFORESEEN = "This could not be done"
 UPSTREAM = re.compile(r"[A-Za-z0-9_.:-]{1,64}")  # a code of the server's own, or http_<status>

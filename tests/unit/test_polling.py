@@ -15,6 +15,7 @@ from mega_code.job import PHASES, TERMINAL
 
 JOB = "3f2504e0-4f89-11d3-9a0c-0305e82c3301"
 AWAY = MegaCodeError("network_failure", "The server cannot be reached: no connection.")
+BUSY = MegaCodeError("network_failure", "The server answered 429; it may be busy or broken.")
 NO_JSON = MegaCodeError("invalid_response", "The server's answer is no JSON.")
 
 
@@ -43,8 +44,8 @@ class Server:
         self.looks.append((self.clock.now, wait_s, limit_s))
         answer = self.answers[min(len(self.looks), len(self.answers)) - 1]
         if isinstance(answer, MegaCodeError):
-            if answer in (AWAY, NO_JSON):
-                return Poll(None, answer, False)
+            if answer in (AWAY, NO_JSON, BUSY):
+                return Poll(None, answer, False, 30.0 if answer is BUSY else 0.0)
             raise answer
         if self.held_s is not None and answer["status"] not in TERMINAL:
             self.clock.now += min(self.held_s, wait_s)
@@ -161,6 +162,13 @@ def test_a_gateway_that_never_answered_is_waited_for_with_a_line_now_and_then(
     lines = capsys.readouterr().err.splitlines()
     assert lines[0].endswith("Trying on.") and "no answer yet [" in lines[1]
     assert lines[-2:] == ["the gateway answers again", lines[-1]] and lines[-1].startswith("succeeded [")
+
+
+def test_a_look_waits_as_long_as_the_server_asks() -> None:
+    clock = Clock()
+    server = Server(clock, BUSY, job("succeeded"))
+    assert poll(clock, server)["status"] == "succeeded"
+    assert server.looks[1][0] == pytest.approx(30)
 
 
 def test_five_answers_in_a_row_that_are_no_json_end_it_and_four_do_not() -> None:

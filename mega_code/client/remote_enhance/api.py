@@ -16,9 +16,9 @@ from mega_code.client.remote_enhance import transport
 from mega_code.client.remote_enhance.answers import Json, parse_object
 from mega_code.client.remote_enhance.encodings import BadEncoding
 from mega_code.client.remote_enhance.form import Form
-from mega_code.client.remote_enhance.retrying import Outcome, is_dropped, persist
+from mega_code.client.remote_enhance.retrying import Outcome, is_dropped, persist, retry_after
 from mega_code.client.remote_enhance.wire import MIB, Stalled, TooLarge
-from mega_code.console import conceal, concealed
+from mega_code.console import conceal, concealed, say
 from mega_code.errors import MegaCodeError
 from mega_code.paths import check_job_id, is_job_id
 from mega_code.plain import plain
@@ -26,6 +26,9 @@ from mega_code.settings import API_BASE, Settings, check_server_url
 
 ANSWER_BYTES = 16 * MIB
 RETRIED = (429, 502, 503, 504)
+READ_S = 10.0
+UPLOAD_READ_S = 20.0
+SILENT_S = 8.0  # a pause up to here needs no word
 _CODE = re.compile(r"[A-Za-z0-9_.:-]{1,64}")
 
 
@@ -35,30 +38,22 @@ class Poll(NamedTuple):
     job: Optional[Json]
     trouble: Optional[MegaCodeError]
     held: bool
+    retry_after_s: float = 0.0
 
 
 class Patience:
-    """Which outcomes of a call are worth another attempt.
-
-    A server that has no room, or that was silent for a whole minute, is asked once more; whatever else may pass
-    is asked again as often as `persist` allows.
-    """
+    """Which outcomes of a call are worth another attempt: what may pass; of a server that has no room, only one."""
 
     def __init__(self) -> None:
-        self.left = {"queue_full": 1, "silent": 1}
+        self.full = False
 
     def __call__(self, outcome: Outcome) -> bool:
-        if isinstance(outcome, transport.Response):
-            if outcome.status == 429 and _said(outcome).get("code") == "queue_full":
-                return self._once("queue_full")
-            return outcome.status in RETRIED
-        if isinstance(outcome, requests.ReadTimeout):
-            return self._once("silent")
-        return is_dropped(outcome)
-
-    def _once(self, reason: str) -> bool:
-        self.left[reason] -= 1
-        return self.left[reason] >= 0
+        if not isinstance(outcome, transport.Response):
+            return is_dropped(outcome) or isinstance(outcome, requests.ReadTimeout)
+        if outcome.status == 429 and _said(outcome).get("code") == "queue_full":
+            self.full, before = True, self.full
+            return not before
+        return outcome.status in RETRIED
 
 
 class Gateway:
@@ -73,7 +68,7 @@ class Gateway:
         self._key = api_key
         conceal(api_key)
         self._sleep = sleep
-        self._transport = transport.Transport(transport.API_PACE)
+        self._transport = transport.Transport()
 
     @classmethod
     def of(cls, settings: Settings) -> Gateway:
@@ -91,9 +86,9 @@ class Gateway:
             raise MegaCodeError("auth_failure", "The API key holds characters that none has; run scripts/configure.sh.")
         return cls(server_url, settings.api_key)
 
-    def profile(self) -> Json:
-        """The check of the key."""
-        return self._call("GET", "/profile")
+    def profile(self) -> None:
+        """The check of the key; what the answer holds is nobody's business."""
+        self._accepted(self._persist("GET", "/profile"))
 
     def upload(self, archive: IO[bytes], skill_id: str) -> Json:
         """Submit a bundle; the answer names the job. A retry repeats the Idempotency-Key and so cannot submit twice."""
@@ -121,14 +116,13 @@ class Gateway:
         headers = {"Prefer": f"wait={wait_s}"} if wait_s >= 1 else {}
         try:
             # Polling has its own patience, longer than any retry's.
+            path = f"/skill-enhance/jobs/{check_job_id(job_id)}"
             with _named_failures():
-                response = self._send(
-                    "GET", f"/skill-enhance/jobs/{check_job_id(job_id)}", headers, tick=tick, limit_s=limit_s
-                )
+                response = self._send("GET", path, headers, tick=tick, limit_s=limit_s, read_s=wait_s + READ_S)
             held = "preference-applied" in response.headers
             if response.status == 429 or response.status >= 500:
-                return Poll(None, _server_trouble(response.status), False)
-            job = self._answer(response)
+                return Poll(None, _server_trouble(response.status), False, retry_after(response) or 0.0)
+            job = read(self._accepted(response).body)
             if not isinstance(job.get("status"), str):
                 raise MegaCodeError("invalid_response", "The server's answer has no status.")
             return Poll(job, None, held)
@@ -144,23 +138,35 @@ class Gateway:
     def _call(
         self, method: str, path: str, headers: Optional[dict[str, str]] = None, form: Optional[Form] = None
     ) -> Json:
+        return read(self._accepted(self._persist(method, path, headers, form)).body)
+
+    def _persist(
+        self, method: str, path: str, headers: Optional[dict[str, str]] = None, form: Optional[Form] = None
+    ) -> transport.Response:
+        """The answer to a call, asked for as often as `Patience` allows."""
         watch = self._transport.watch()
+        # Whoever takes a bundle in may look at all of it before there is a word of an answer.
+        read_s = UPLOAD_READ_S + form.size / watch.pace.rate if form else READ_S
         with _named_failures():
-            response = persist(
-                lambda: self._send(method, path, headers or {}, form=form, watch=watch), Patience(), self._sleep
+            return persist(
+                lambda: self._send(method, path, headers or {}, form=form, watch=watch, read_s=read_s),
+                Patience(),
+                self._pause,
             )
-        if response.status == 429:
-            error = self._error(response)
-            raise error if error.code == "queue_full" else _server_trouble(429)
-        return self._answer(response)
+
+    def _pause(self, seconds: float) -> None:
+        if seconds > SILENT_S:
+            say(f"the server is busy; asking again in {seconds:.0f} s")
+        self._sleep(seconds)
 
     def _send(self, method: str, path: str, headers: dict[str, str], **options: Any) -> transport.Response:
         url, headers = f"{self.server_url}{API_BASE}{path}", {**headers, **telemetry.headers()}
         return self._transport.send(method, url, cap=ANSWER_BYTES, token=self._key, headers=headers, **options)
 
-    def _answer(self, response: transport.Response) -> Json:
+    def _accepted(self, response: transport.Response) -> transport.Response:
+        """A response of success, itself."""
         if response.status < 300:
-            return read(response.body)
+            return response
         if response.status < 400:
             raise MegaCodeError(
                 "invalid_response", "The server redirects; set MEGA_CODE_SERVER_URL to the final address."
@@ -169,9 +175,10 @@ class Gateway:
             said = self._error(response)
             reason = "" if said.code.startswith("http_") else f" It says: {said.message}"
             raise MegaCodeError("auth_failure", f"The server does not accept the API key ({response.status}).{reason}")
-        if response.status >= 500:
-            raise _server_trouble(response.status)
-        raise self._error(response)
+        error = self._error(response)
+        # Where a server is busy for longer than we wait, its code says no more than that.
+        passing = response.status == 429 and error.code != "queue_full"
+        raise _server_trouble(response.status) if passing or response.status >= 500 else error
 
     def _error(self, response: transport.Response) -> MegaCodeError:
         """The error of a 4xx: the gateway's code verbatim, its message made safe to show."""

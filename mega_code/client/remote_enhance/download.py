@@ -85,7 +85,7 @@ class _Received:
 class _Download:
     def __init__(self, files: Sequence[File], folder: Path, caps: Caps) -> None:
         self.files, self.folder, self.caps = files, folder, caps
-        self.transport = transport.Transport(transport.ARTIFACT_PACE)
+        self.transport = transport.Transport()
         self.lock = threading.Condition()
         self.next = 0
         self.finished = 0

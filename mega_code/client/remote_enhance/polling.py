@@ -20,6 +20,7 @@ SHARE = 1 / 6
 LEAST_DELAY_S = 1.0
 MOST_DELAY_S = 15.0
 HOLD_S = 20
+HELD_S = 5.0
 LOOK_S = 60.0
 FIRST_LOOK_S = 2.0
 BAD_ANSWERS = 5
@@ -70,7 +71,10 @@ class Poller:
                 self._failed(poll)
             changed, last = poll.job != last, poll.job
             limit = 0.1
-            self._pause(held=poll.held and (changed or self.clock() - started > LEAST_DELAY_S))
+            took = self.clock() - started
+            held = poll.held and (changed or took > LEAST_DELAY_S)
+            # A server that lets us wait so long holds its answers, whether it says so or not.
+            self._pause(held or (poll.job is not None and took > HELD_S), poll.retry_after_s)
 
     def _seen(self, job: dict[str, Any]) -> None:
         if self.away:
@@ -92,15 +96,15 @@ class Poller:
             say(f"{trouble.message} Trying on.")
             self.progress.unanswered()
 
-    def _pause(self, held: bool) -> None:
-        """Sleep until the next look; not at all where the server itself held the answer back."""
+    def _pause(self, held: bool, asked_s: float) -> None:
+        """Sleep until the next look, for as long as the server asked; not at all where it held the answer back."""
         left = self.deadline - self.clock()
         if left <= 0:
             raise NotTerminal
         if held:
             return
         delay = min(MOST_DELAY_S, max(LEAST_DELAY_S, SHARE * (self.clock() - self.began)))
-        self._sleep(min(jittered(delay), left))
+        self._sleep(min(max(jittered(delay), asked_s), left))
         if self.clock() >= self.deadline:
             raise NotTerminal
 

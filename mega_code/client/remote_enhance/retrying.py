@@ -16,7 +16,7 @@ from mega_code.client.remote_enhance.wire import Stalled
 ATTEMPTS = 5
 BACKOFF_S = 0.5
 BACKOFF_MAX_S = 8.0
-RETRY_AFTER_MAX_S = 60.0
+RETRY_AFTER_MAX_S = 120.0
 
 Outcome = Union[Response, requests.RequestException]
 
@@ -26,10 +26,11 @@ def persist(
 ) -> Response:
     """`send` until an outcome is good enough, ATTEMPTS times at most; `again` says which is not.
 
-    Gives the last answer; raises what the last attempt raised. An attempt that Stalled is the last one.
+    Gives the last answer; raises what the last attempt raised. An attempt that Stalled is the last one, and so is one
+    whose answer asks to be left alone for more than RETRY_AFTER_MAX_S.
     """
     for tries in range(1, ATTEMPTS + 1):
-        retry_after = None
+        asked = None
         try:
             response = send()
         except requests.RequestException as error:
@@ -38,30 +39,25 @@ def persist(
         else:
             if tries == ATTEMPTS or not again(response):
                 return response
-            retry_after = response.headers.get("retry-after")
-        sleep(pause(tries, retry_after))
+            asked = retry_after(response)
+            if asked is not None and asked > RETRY_AFTER_MAX_S:
+                return response
+        sleep(jittered(min(BACKOFF_MAX_S, BACKOFF_S * 2 ** (tries - 1))) if asked is None else asked)
     raise Stalled("no attempt was made")
 
 
 def is_dropped(outcome: Outcome) -> bool:
-    """Whether the connection was refused, dropped, or not made in time."""
-    return isinstance(outcome, requests.ConnectionError)
+    """Whether the connection was refused, dropped, or not made in time, which may pass; a strange certificate will not."""
+    return isinstance(outcome, requests.ConnectionError) and "CERTIFICATE_VERIFY" not in str(outcome)
 
 
-def pause(tries: int, retry_after: Optional[str]) -> float:
-    """Seconds to wait after `tries` attempts: what the server asks for, else 0.5 s to 8 s, doubling, jittered."""
-    asked = _seconds(retry_after.strip()) if retry_after else None
-    if asked is not None:
-        return max(0.0, min(RETRY_AFTER_MAX_S, asked))
-    return jittered(min(BACKOFF_MAX_S, BACKOFF_S * 2 ** (tries - 1)))
-
-
-def _seconds(retry_after: str) -> Optional[float]:
-    """The seconds or the date of a Retry-After header; None where it says nothing."""
-    if retry_after.isascii() and retry_after.isdigit():
-        return float(retry_after[:300])
+def retry_after(response: Response) -> Optional[float]:
+    """The seconds, 0 or more, that a Retry-After header asks for, as a number or a date; None where it says nothing."""
+    header = response.headers.get("retry-after", "").strip()
+    if header.isascii() and header.isdigit():
+        return float(header[:300])
     try:
-        return parsedate_to_datetime(retry_after).timestamp() - time.time()
+        return max(0.0, parsedate_to_datetime(header).timestamp() - time.time())
     except (TypeError, ValueError, OverflowError, IndexError):
         return None
 

@@ -30,9 +30,6 @@ CONNECTIONS = 16
 Sink = Callable[[bytes], object]
 Tick = Callable[[], object]
 
-API_PACE = Pace()
-ARTIFACT_PACE = Pace(read=10.0)
-
 
 class Response(NamedTuple):
     """Status, headers with lower-case names, and the body where no sink took it."""
@@ -66,14 +63,16 @@ class _Session(requests.Session):
 class Transport:
     """Sends requests to one kind of peer. Thread-safe as far as `requests` is: one session a transport."""
 
-    def __init__(self, pace: Pace = API_PACE) -> None:
+    def __init__(self, pace: Pace = Pace()) -> None:
         self.pace = pace
         self.session = _Session()
         # Proxies and certificates are chosen below, per URL; the session's own look at the environment
         # would bring .netrc back and send loopback traffic through a proxy.
         self.session.trust_env = False
+        authorities = certificates(os.environ)
+        self.verify: Union[bool, str] = authorities[0] if authorities else True
         for scheme in ("http://", "https://"):
-            self.session.mount(scheme, wire.Adapter(CONNECTIONS))
+            self.session.mount(scheme, wire.Adapter(CONNECTIONS, authorities[1:]))
 
     def watch(self) -> Watch:
         """What bounds the time of one call; its attempts share it."""
@@ -92,12 +91,14 @@ class Transport:
         sink: Optional[Sink] = None,
         tick: Optional[Tick] = None,
         limit_s: Optional[float] = None,
+        read_s: Optional[float] = None,
     ) -> Response:
         """One exchange; redirects are answers like any other.
 
         `cap` bounds the decoded body in bytes; a body of status 200 goes to `sink` where one is given. `tick` is
-        called about four times a second while waiting; `limit_s` bounds the whole exchange. Raises
-        requests.RequestException (a ConnectionError where asking again may help), Stalled, TooLarge, BadEncoding.
+        called about four times a second while waiting; `limit_s` bounds the whole exchange, `read_s` the wait for the
+        answer's first byte (default: the pace's). Raises requests.RequestException (a ConnectionError or a ReadTimeout
+        where asking again may help), Stalled, TooLarge, BadEncoding.
         """
         request = requests.Request(
             method,
@@ -108,7 +109,7 @@ class Transport:
             auth=Bearer(token),
         )
         watch = watch or self.watch()
-        watch.attempt()
+        watch.attempt(self.pace.read if read_s is None else read_s)
         prepared = self.session.prepare_request(request)
         try:
             return _Exchange(self, prepared, cap, sink, watch).run(tick, limit_s, form.size if form else 0)
@@ -164,9 +165,9 @@ class _Exchange:
             self.request,
             stream=True,
             allow_redirects=False,
-            timeout=(self.transport.pace.connect, self.transport.pace.read),
+            timeout=(self.transport.pace.connect, self.watch.read_s),
             proxies={} if local else requests.utils.get_environ_proxies(url),
-            verify=certificates(os.environ),
+            verify=self.transport.verify,
         )
         with answer:
             headers = {name.lower(): value for name, value in answer.headers.items()}
@@ -210,12 +211,10 @@ def _chunks(raw: Any) -> Iterator[bytes]:
         raise Dropped(str(error)) from None
 
 
-def certificates(env: Mapping[str, str]) -> Union[bool, str]:
-    """The bundle of certificate authorities that the environment names, else the one `requests` ships."""
-    for name in ("REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE", "SSL_CERT_FILE"):
-        if env.get(name) and os.path.exists(env[name]):
-            return env[name]
-    return True
+def certificates(env: Mapping[str, str]) -> list[str]:
+    """Where the environment says that certificate authorities stand; with none, those that `requests` ships count."""
+    named = [env.get(name, "") for name in ("REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE", "SSL_CERT_FILE")]
+    return [path for path in dict.fromkeys(named) if path and os.path.exists(path)]
 
 
 def failure(error: Exception) -> MegaCodeError:

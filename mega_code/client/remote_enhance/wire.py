@@ -7,29 +7,34 @@ is done below both, in the file that a response is read from.
 from __future__ import annotations
 
 import io
+import os
 import socket
+import ssl
 import threading
 import time
+from collections.abc import Sequence
 from http.client import HTTPResponse
 from typing import Any, NamedTuple, Optional
 
 from requests.adapters import HTTPAdapter
 from urllib3.util import Retry
+from urllib3.util.ssl_ import create_urllib3_context
 
 KIB = 1024
 MIB = 1024 * KIB
 HEAD_BYTES = MIB
+SOCKET_FIRST_S = 2.0  # the socket's own timeout, which leaves room for another attempt, is to come first
 
 
 class Pace(NamedTuple):
     """Time limits in seconds; `rate` in bytes a second, on top of `transfer`.
 
-    `read` is for the first byte of an answer; from then on `stall` is for each further one, and `transfer` for the
+    `read` is for the first byte of an answer, where a call does not say otherwise; from then on `stall` is for each further one, and `transfer` for the
     whole. Sending has `transfer` too, the connection and its encryption included.
     """
 
     connect: float = 10.0
-    read: float = 60.0
+    read: float = 10.0
     stall: float = 10.0
     transfer: float = 20.0
     rate: float = 100.0 * KIB
@@ -51,10 +56,11 @@ class Watch:
         self.received = 0
         self.spent = 0.0
         self.given_up = False
-        self.attempt()
+        self.attempt(pace.read)
 
-    def attempt(self) -> None:
-        """Another attempt begins; its head may be of HEAD_BYTES."""
+    def attempt(self, read_s: float) -> None:
+        """Another attempt begins; its head may be of HEAD_BYTES, and take `read_s` seconds to begin."""
+        self.read_s = read_s
         self.left = HEAD_BYTES
         self.began = time.monotonic()
         self.asked: Optional[float] = None
@@ -92,7 +98,7 @@ class Watch:
         if self.asked is None:
             return now - self.began > pace.transfer + sending / pace.rate
         if self.first is None:
-            return now - self.asked > pace.read
+            return now - self.asked > self.read_s + SOCKET_FIRST_S
         spent = self.spent + now - self.first
         return now - self.last > pace.stall or spent > pace.transfer + self.received / pace.rate
 
@@ -147,19 +153,31 @@ def _watched(pool: Any) -> Any:
     return type("WatchedPool", (pool,), {"ConnectionCls": connection})
 
 
-class Adapter(HTTPAdapter):
-    """Sends once, over watched connections, through a proxy too. Whoever asks again does so itself."""
+def _trusting(authorities: Sequence[str]) -> ssl.SSLContext:
+    context = create_urllib3_context()
+    for path in authorities:
+        is_folder = os.path.isdir(path)
+        context.load_verify_locations(None if is_folder else path, path if is_folder else None)
+    return context
 
-    def __init__(self, connections: int) -> None:
+
+class Adapter(HTTPAdapter):
+    """Sends once, over watched connections, through a proxy too. Whoever asks again does so itself.
+
+    `authorities` are files, or folders, of certificates that are trusted beside those of a request's own `verify`.
+    """
+
+    def __init__(self, connections: int, authorities: Sequence[str] = ()) -> None:
+        self.trusting: dict[str, Any] = {"ssl_context": _trusting(authorities)} if authorities else {}
         super().__init__(max_retries=Retry(0, read=False), pool_maxsize=connections)
 
     def init_poolmanager(self, *positional: Any, **named: Any) -> None:
-        super().init_poolmanager(*positional, **named)
+        super().init_poolmanager(*positional, **{**named, **self.trusting})
         self._watch(self.poolmanager)
 
     def proxy_manager_for(self, proxy: Any, **named: Any) -> Any:
         known = proxy in self.proxy_manager
-        manager = super().proxy_manager_for(proxy, **named)
+        manager = super().proxy_manager_for(proxy, **{**named, **self.trusting})
         if not known:
             self._watch(manager)
         return manager
