@@ -15,7 +15,7 @@ PIECES = [
     *(b"-", b"_", b".", b" ", b"\n", b"=", b"/", b"\\n", b'"', b",", b"a", b"7:", b"Z", b"A", b"B", b"proj-", b"sk"),
     *(b"PRIVATE KEY", b"PRIVATE KEY-----", b"RSA ", b" BLOCK-----", b"/B1/", b"AgEIcHlwaS5vcmc", b"b-", b"1-"),
     *(b"Ab0" * n for n in (3, 5, 7, 11, 12, 13, 20)),
-    *(b"J" * 16, b"7f" * 20, b"x" * 22, b"y" * 43, b"k" * 35),
+    *(b"J" * 16, b"7f" * 20, b"x" * 22, b"y" * 43, b"k" * 35, b"12345678", b"0a" * 16),
 ]
 
 
