@@ -7,6 +7,7 @@ import re
 import signal
 import sys
 import threading
+import time
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
@@ -255,7 +256,10 @@ def test_ctrl_c_before_anything_has_begun_is_no_traceback(room: Room, env: dict[
     room.add_skill()
     for delay in range(0, 150, 10):
         with Screen([REPOSITORY / "scripts" / "enhance.sh", "demo-skill"], env, room.project, columns=200) as screen:
-            threading.Event().wait(0.02 + delay / 1000)
+            begun = Path(f"/proc/{screen.pid}/cmdline")
+            while begun.exists() and b"enhance.sh" not in begun.read_bytes():
+                time.sleep(0.001)  # until then it is this process's own child, and a signal is lost on it
+            time.sleep(delay / 1000)
             screen.type("\x03")
             screen.end()
         assert "Traceback" not in screen.text() and "nothing was changed" not in screen.text(), (delay, screen.text())
