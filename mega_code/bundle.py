@@ -13,6 +13,7 @@ from collections.abc import Collection, Iterator, Sequence
 from pathlib import Path
 from typing import IO, Any, NamedTuple, Optional
 
+from mega_code.collisions import collision
 from mega_code.errors import MegaCodeError
 from mega_code.secret_scan import SecretScanner
 from mega_code.selection import Found, Selection
@@ -78,7 +79,6 @@ class _Packer:
     def __init__(self, root: Path, archive: Optional[ZipWriter], allow_secret: frozenset[str], limits: Limits) -> None:
         self.root, self.archive, self.allow_secret, self.limits = root, archive, allow_secret, limits
         self.entries: list[Entry] = []
-        self.folded: dict[str, str] = {}
         self.run_metadata = 0
         self.unpacked = 0
 
@@ -88,6 +88,11 @@ class _Packer:
             self._add(found)
         if not any(entry.path == SKILL_MD for entry in self.entries):
             raise MegaCodeError("missing_skill_md", f"There is no {SKILL_MD} at the root of {str(self.root)!r}.")
+        both = collision(entry.path for entry in self.entries)
+        if both:
+            raise MegaCodeError(
+                "invalid_path", f"{both[0]!r} and {both[1]!r} are one path on some machines; rename one of them."
+            )
         if self.archive:
             self.archive.close()
         self._check_compressed()
@@ -111,17 +116,9 @@ class _Packer:
             if found.name == METADATA_JSON and _is_run_metadata(descriptor):
                 self.run_metadata += 1
                 return
-            self._check_collision(found.path)
             self.entries.append(self._copy(found.path, descriptor, state))
         finally:
             os.close(descriptor)
-
-    def _check_collision(self, path: str) -> None:
-        other = self.folded.setdefault(path.casefold(), path)
-        if other != path:
-            raise MegaCodeError(
-                "invalid_path", f"{path!r} and {other!r} are one file where case does not count; rename one of them."
-            )
 
     def _copy(self, path: str, descriptor: int, state: os.stat_result) -> Entry:
         """One pass over a file: scanned, hashed and deflated chunk by chunk."""

@@ -35,7 +35,8 @@ _screens: dict[int, _Screen] = {}
 
 def conceal(secret: str) -> None:
     """From now on `secret` is shown nowhere, whoever repeats it."""
-    _secrets.add(f"Bearer {secret}")  # how a server is likely to repeat one that is short
+    if secret:
+        _secrets.add(f"Bearer {secret}")  # how a server is likely to repeat one that is short
     if len(secret) >= _SHORTEST_SECRET:
         _secrets.add(secret)
 

@@ -66,8 +66,10 @@ def came() -> bool:
 def together() -> Iterator[None]:
     """Hold the signals back for a few steps that belong together; one that came meanwhile is raised behind them."""
     hold()
-    yield
-    release()
+    try:
+        yield
+    finally:
+        release()
 
 
 @contextlib.contextmanager

@@ -14,4 +14,5 @@ TERMINAL = (
     "revoked",
     "invariant_violation",
 )
-PHASES = ("intake", "evaluation_setup", "iterating", "publishing")
+ITERATING = "iterating"
+PHASES = ("intake", "evaluation_setup", ITERATING, "publishing")

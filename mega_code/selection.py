@@ -45,6 +45,7 @@ LEFT_OUT_NAMES = (
     "Thumbs.db",
     "desktop.ini",
     ".gitignore",
+    ".git",  # in a worktree or a submodule a file, with a path of this machine in it
     "evidence.json",
     "injection.json",
     "*.pyc",

@@ -21,7 +21,7 @@ from mega_code.gateway.jobs import Jobs
 from mega_code.gateway.longpoll import LongPoll, wait_seconds
 from mega_code.gateway.result import Ending
 from mega_code.gateway.tracing import traced
-from mega_code.gateway.uploads import Accepted, Uploads, check_idempotency_key
+from mega_code.gateway.uploads import PREBUILT_KEY, UPLOAD_KEY, Accepted, Uploads, check_idempotency_key
 from mega_code.paths import SKILL_NAME, is_job_id
 from mega_code.settings import API_BASE
 
@@ -66,7 +66,7 @@ class Api:
     def upload(self) -> Any:
         """Queue a job for an archive."""
         user_id = self._user()
-        key = check_idempotency_key(_header("Idempotency-Key"), required=False)
+        key = check_idempotency_key(_header("Idempotency-Key"), UPLOAD_KEY)
         form = self._form()
         if form.fields.get("source") != "api":
             raise ApiError("invalid_source", "The source must be api.")
@@ -77,11 +77,13 @@ class Api:
     def upload_prebuilt(self) -> Any:
         """Keep an archive under a prefix."""
         user_id = self._user()
-        key = check_idempotency_key(_header("Idempotency-Key"), required=True)
+        key = check_idempotency_key(_header("Idempotency-Key"), PREBUILT_KEY)
+        if key is None:
+            raise ApiError("invalid_idempotency_key", "A prebuilt bundle needs an Idempotency-Key.")
         form = self._form()
         skill_id = _skill_id(form)
         _check_user_id(form, user_id)
-        return _accepted(self.uploads.store_prebuilt(user_id, skill_id, _archive(form), str(key)))
+        return _accepted(self.uploads.store_prebuilt(user_id, skill_id, _archive(form), key))
 
     def job(self, job_id: str) -> Any:
         """Where a job is; held back until that changes where the client asks for it."""

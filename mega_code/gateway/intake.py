@@ -12,13 +12,13 @@ import hashlib
 import io
 import stat
 import struct
-import unicodedata
 import zipfile
 import zlib
 from collections.abc import Iterator, Sequence
 from typing import IO, Callable, NamedTuple, Protocol
 
 from mega_code.bundle import CHUNK, MIB, Entry, content_hash
+from mega_code.collisions import collision
 from mega_code.errors import MegaCodeError
 from mega_code.gateway.api_error import ApiError
 from mega_code.paths import check_relpath
@@ -157,31 +157,16 @@ def _relpath(info: zipfile.ZipInfo) -> str:
     return path
 
 
-def _fold(path: str) -> str:
-    return unicodedata.normalize("NFC", unicodedata.normalize("NFC", path).casefold())
-
-
 def check_collisions(files: Sequence[str], folders: Sequence[str] = ()) -> None:
-    """No two files that are one where case or Unicode form does not count, and no file under a file.
+    """No two paths that exclude each other, wherever the files are put.
 
     Raises ApiError: `invalid_archive` for the very same path twice, else `path_traversal`.
     """
-    seen: dict[str, str] = {}
-    for path in files:
-        folded = _fold(path)
-        other = seen.get(folded)
-        if other == path:
-            raise ApiError("invalid_archive", f"The archive holds {path!r} twice.")
-        if other is not None:
-            raise ApiError("path_traversal", f"{path!r} and {other!r} are one file where case does not count.")
-        seen[folded] = path
-    for path in (*files, *(f"{folder}/" for folder in folders)):
-        folded = _fold(path)
-        end = folded.find("/")
-        while end >= 0:
-            if folded[:end] in seen:
-                raise ApiError("path_traversal", f"{path!r} lies under a file of the archive.")
-            end = folded.find("/", end + 1)
+    both = collision(files, folders)
+    if both and both[0] == both[1]:
+        raise ApiError("invalid_archive", f"The archive holds {both[0]!r} twice.")
+    if both:
+        raise ApiError("path_traversal", f"{both[0]!r} and {both[1]!r} are one path on some machines.")
 
 
 def _check_kind(path: str, info: zipfile.ZipInfo) -> None:

@@ -23,6 +23,7 @@ from mega_code.model_settings import STATIC
 from mega_code.paths import is_job_id
 
 RETRY_AFTER_S = 2
+CANCELLED = "Cancelled on request."
 NO_ARTIFACT = Artifact()
 _COLUMNS = """job_id, user_id, skill_id, content_hash, status, phase, current_iteration, total_iterations, version,
     created_at, phase_started_at, completed_at, model, lease, trace"""
@@ -180,11 +181,14 @@ class Jobs:
     def _give_up_exhausted(self, tx: sqlite3.Connection) -> list[str]:
         """A job whose workers keep dying ends here, or it would take every worker down for ever; the ids of such."""
         rows = tx.execute(
-            f"""SELECT job_id, skill_id, attempts FROM jobs
+            f"""SELECT job_id, skill_id, attempts, cancel_requested FROM jobs
             WHERE {OPEN} AND status = 'running' AND lease_expires <= ? AND attempts >= ?""",
             (self.clock().timestamp(), self.config.max_attempts),
         ).fetchall()
         for row in rows:
+            if row["cancel_requested"]:
+                self._end_early(tx, row, "cancelled", CANCELLED)
+                continue
             reason = f"The gateway died {row['attempts']} times while it worked on this job; its log may say why."
             self._end_early(tx, row, "failed", reason)
         return [row["job_id"] for row in rows]
@@ -243,7 +247,7 @@ class Jobs:
             row = _held(tx, lease)
             if row["cancel_requested"]:
                 status = "cancelled"
-                self._end_early(tx, row, status, "Cancelled on request.")
+                self._end_early(tx, row, status, CANCELLED)
             else:
                 self._end(tx, ending, artifact.folder, page)
         self.changed.notify(ending.job_id)
@@ -292,7 +296,7 @@ class Jobs:
             if row["status"] in TERMINAL:
                 raise ApiError("already_terminal", f"The job has ended already: {row['status']}.")
             if row["status"] == "queued":
-                self._end_early(tx, row, "cancelled", "Cancelled on request.")
+                self._end_early(tx, row, "cancelled", CANCELLED)
             else:
                 tx.execute("UPDATE jobs SET cancel_requested = 1 WHERE job_id = ?", (job.job_id,))
         self.changed.notify(job.job_id)

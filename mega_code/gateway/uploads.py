@@ -21,7 +21,8 @@ from mega_code.gateway.folders import ARCHIVE, Folders, remove
 from mega_code.gateway.intake import Package, examine
 from mega_code.gateway.jobs import Jobs
 
-IDEMPOTENCY_KEY = re.compile(r"[A-Za-z0-9_-]{1,64}")
+UPLOAD_KEY = re.compile("[!-~]{1,255}")
+PREBUILT_KEY = re.compile("[A-Za-z0-9_-]{1,64}")
 BUCKET = "mega-code-embedded"
 
 
@@ -162,14 +163,10 @@ class Uploads:
             tx.execute("INSERT INTO idempotency VALUES (?, ?, ?, ?, ?, ?, ?)", (*row, timestamp(self.jobs.clock())))
 
 
-def check_idempotency_key(key: Optional[str], required: bool) -> Optional[str]:
+def check_idempotency_key(key: Optional[str], pattern: re.Pattern[str]) -> Optional[str]:
     """`key` itself. Raises ApiError `invalid_idempotency_key`."""
-    if key is None and not required:
-        return None
-    if key is None or not IDEMPOTENCY_KEY.fullmatch(key):
-        raise ApiError(
-            "invalid_idempotency_key", "The Idempotency-Key must be 1 to 64 letters, digits, dashes or underscores."
-        )
+    if key is not None and not pattern.fullmatch(key):
+        raise ApiError("invalid_idempotency_key", f"The Idempotency-Key must match {pattern.pattern}.")
     return key
 
 

@@ -18,9 +18,9 @@ from mega_code.files import write_json
 from mega_code.gateway.artifacts import PublishError, publish
 from mega_code.gateway.folders import HISTORY, Folders, FolderSink, remove
 from mega_code.gateway.intake import examine
-from mega_code.gateway.jobs import NO_ARTIFACT, Job, Jobs, LeaseLost
+from mega_code.gateway.jobs import CANCELLED, NO_ARTIFACT, Job, Jobs, LeaseLost
 from mega_code.gateway.result import Artifact, Outcome, Result, from_outcome, without_artifact
-from mega_code.job import PHASES, TERMINAL
+from mega_code.job import ITERATING, PHASES, TERMINAL
 
 log = logging.getLogger(__name__)
 
@@ -66,12 +66,13 @@ class Progress:
         """The job is in phase `name` now. Raises ValueError for a name that is none."""
         if name not in PHASES:
             raise ValueError(f"There is no phase {name!r}.")
-        self._advance(name, None)
+        # Who looks at a job that iterates is to see in which iteration it is, so that is told with the first one.
+        self._advance(None if name == ITERATING else name, None)
         self.phases.enter(name)
 
     def iteration(self, current: int, total: int) -> None:
         """The job is in iteration `current` of at most `total`."""
-        self._advance(None, (int(current), int(total)))
+        self._advance(ITERATING, (int(current), int(total)))
 
     def worked(self) -> None:
         """The attempt has got further than any before: dying now is not dying of the same thing again."""
@@ -151,7 +152,7 @@ class Worker:
             try:
                 status, result, artifact = self._outcome(job, lease)
             except Cancelled:
-                status, result, artifact = "cancelled", without_artifact("Cancelled on request."), NO_ARTIFACT
+                status, result, artifact = "cancelled", without_artifact(CANCELLED), NO_ARTIFACT
             ended = self.jobs.finish(lease, status, result, artifact)
             _tell(telemetry.current(), ended, result.artifact_kind)
             kept = artifact.folder if ended == status else ""

@@ -89,11 +89,11 @@ def test_a_job_goes_through_its_phases_one_by_one(alice: Client, held: Evaluator
     assert seen == [
         ("running", "intake", None, None),
         ("running", "evaluation_setup", None, None),
-        ("running", "iterating", None, None),
-        ("running", "iterating", 1, 2),
-        ("running", "iterating", 2, 2),
-        ("running", "publishing", 2, 2),
-        ("succeeded", "publishing", 2, 2),
+        ("running", "iterating", 1, 3),
+        ("running", "iterating", 2, 3),
+        ("running", "iterating", 3, 3),
+        ("running", "publishing", 3, 3),
+        ("succeeded", "publishing", 3, 3),
     ]
 
 
@@ -206,8 +206,8 @@ FAILURES: dict[str, tuple[Any, str]] = {
     "no-json": (Outcome(evaluation=object()), "not JSON serializable"),
     "nan": (Outcome(roi=[float("nan")]), "not JSON compliant"),
     "unsafe-file": (Outcome(files={"../x": b""}), "cannot be published"),
-    "colliding-file": (Outcome(files={"skill.MD": b""}), "one file where case does not count"),
-    "file-under-file": (Outcome(files={"SKILL.md/x": b""}), "lies under a file"),
+    "colliding-file": (Outcome(files={"skill.MD": b""}), "are one path on some machines"),
+    "file-under-file": (Outcome(files={"SKILL.md/x": b""}), "are one path on some machines"),
     "too-large": (Outcome(files={"x": b"\0" * (25 * 1024 * 1024 + 1)}), "too large"),
 }
 

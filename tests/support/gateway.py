@@ -68,9 +68,9 @@ class Evaluator:
         self.started.set()
         steps: tuple[Callable[[], object], ...] = (
             lambda: progress.phase("evaluation_setup"),
-            lambda: progress.phase("iterating"),
-            lambda: progress.iteration(1, 2),
-            lambda: progress.iteration(2, 2),
+            lambda: (progress.phase("iterating"), progress.iteration(1, 3)),
+            lambda: progress.iteration(2, 3),
+            lambda: progress.iteration(3, 3),
             lambda: progress.phase("publishing"),
         )
         for step in steps:

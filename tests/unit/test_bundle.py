@@ -140,12 +140,22 @@ def test_the_person_may_allow_one_file(skill: Path) -> None:
 
 
 def test_what_does_not_belong_is_left_out_and_counted(skill: Path) -> None:
-    for relpath in (".DS_Store", "Thumbs.db", "desktop.ini", ".gitignore", "evidence.json", "a/injection.json", "m.pyc",
+    for relpath in (".DS_Store", "Thumbs.db", "desktop.ini", ".gitignore", "a/.git", "evidence.json", "a/injection.json", "m.pyc",
                     "m.pyo", "__MACOSX/x", ".vscode/settings.json", ".idea/y"):  # fmt: skip
         add(skill, relpath)
     add(skill, "metadata.json", b'{"skill_id": 1, "run_id": 2}')
     result = packed(skill)[0]
-    assert [entry.path for entry in result.entries] == ["SKILL.md"] and result.left_out == 12
+    assert [entry.path for entry in result.entries] == ["SKILL.md"] and result.left_out == 13
+
+
+@pytest.mark.parametrize(
+    "relpaths", [("B", "b"), ("r\u00e9f.md", "re\u0301f.md"), ("A/x", "a"), ("A/x", "a/y")], ids=str
+)
+def test_paths_that_are_one_on_some_machines_are_refused(skill: Path, relpaths: tuple[str, str]) -> None:
+    for relpath in relpaths:
+        add(skill, relpath)
+    error = refusal(skill)
+    assert error.code == "invalid_path" and "are one path on some machines" in error.message
 
 
 @pytest.mark.parametrize("content", [b'{"skill_id": 1}', b"[]", b"{", b"[" * 100_000])

@@ -12,6 +12,7 @@ import pytest
 from mega_code.errors import MegaCodeError
 from mega_code.evaluation.budget import Limits, most_tokens
 from mega_code.evaluation.models import Request, choose
+from mega_code.evaluation.models.agents import environment
 from mega_code.evaluation.models.base import ModelError, Prices, estimated_tokens, storable
 from mega_code.evaluation.models.claude_triggers import trigger_request, triggers
 from support.room import REPOSITORY
@@ -109,3 +110,11 @@ def test_importing_the_evaluation_brings_in_no_library_before_it_is_used() -> No
     command = [sys.executable, "-c", code]
     done = subprocess.run(command, cwd=REPOSITORY, env=env, capture_output=True, text=True, timeout=60)
     assert (done.stdout, done.stderr) == ("[]\n", "")
+
+
+def test_a_program_is_started_without_settings_of_ours_or_of_our_spans(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("MEGA_CODE_API_KEY", "OTEL_EXPORTER_OTLP_HEADERS", "TRACEPARENT", "CLAUDECODE", "HTTPS_PROXY"):
+        monkeypatch.setenv(name, "x")
+    known = environment()
+    assert known["HTTPS_PROXY"] == "x" and known["PATH"]
+    assert not any(name.startswith(("MEGA_CODE_", "OTEL_", "TRACE", "CLAUDECODE")) for name in known)

@@ -237,6 +237,17 @@ def test_the_third_attempt_is_the_last_but_one_given_back_does_not_count(jobs: J
     assert str(ended.reason).startswith("The gateway died 3 times")
 
 
+def test_a_job_that_was_to_be_cancelled_ends_so_although_its_gateway_died(jobs: Jobs, clock: Clock) -> None:
+    job_id = queue(jobs)
+    for _ in range(3):
+        claimed(jobs)
+        clock.forward(11)
+    jobs.cancel(job_id, "alice")
+    assert jobs.claim() is None
+    ended = jobs.result(job_id)
+    assert (jobs.get(job_id, "alice").status, ended and ended.reason) == ("cancelled", "Cancelled on request.")
+
+
 def _empty() -> dict[str, Any]:
     return {"roi": [], "invariants": [], "lineage": []}
 

@@ -132,7 +132,8 @@ def test_the_answers_have_the_keys_of_the_code() -> None:
     [
         (SCHEMAS["SkillId"], SKILL_NAME),
         (SCHEMAS["Uuid"], JOB_ID),
-        (SCHEMAS["IdempotencyKey"], uploads.IDEMPOTENCY_KEY),
+        (SCHEMAS["IdempotencyKey"], uploads.PREBUILT_KEY),
+        (SCHEMAS["UploadKey"], uploads.UPLOAD_KEY),
         (resolved(SCHEMAS["Sha256"]), HEX),
         (DOCUMENT["paths"]["/artifacts/{job_id}/{relpath}"]["get"]["parameters"][0]["schema"], EPOCH),
         (DOCUMENT["paths"]["/artifacts/{job_id}/{relpath}"]["get"]["parameters"][1]["schema"], HEX),

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import re
-import unicodedata
 from collections.abc import Sequence
 from typing import Any, NamedTuple, Optional
 from urllib.parse import quote, urlsplit
 
+from mega_code.collisions import collision
 from mega_code.errors import MegaCodeError
 from mega_code.paths import check_relpath
 from mega_code.skill import SKILL_MD
@@ -64,7 +64,9 @@ def read(result: dict[str, Any], caps: Caps = CAPS) -> list[File]:
     files = [_file(index, entry, caps) for index, entry in enumerate(entries)]
     if sum(file.size or 0 for file in files) > caps.job:
         raise MegaCodeError("size_exceeded", f"The result's files are over {caps.job // MIB} MiB together.")
-    _check_collisions([file.relpath for file in files])
+    both = collision(file.relpath for file in files)
+    if both:
+        raise MegaCodeError("invalid_path", f"The artifact paths {both[0]!r} and {both[1]!r} collide.")
     if not any(file.relpath == SKILL_MD for file in files):
         raise MegaCodeError("missing_skill_md", f"The result has no {SKILL_MD} at its root.")
     return files
@@ -89,30 +91,6 @@ def _file(index: int, entry: Any, caps: Caps) -> File:
     if size is not None and size > caps.file:
         raise MegaCodeError("size_exceeded", f"{relpath!r} is over {caps.file // MIB} MiB.")
     return File(relpath, url, sha256.lower() if sha256 else None, size, int(mode, 8) if mode else None)
-
-
-def _check_collisions(relpaths: Sequence[str]) -> None:
-    """No two paths, and no path and another's folder, may be one where Unicode form or case do not count."""
-    taken: dict[str, str] = {}
-    for relpath in relpaths:
-        key = _folded(relpath)
-        if key in taken:
-            raise MegaCodeError("invalid_path", f"The artifact paths {taken[key]!r} and {relpath!r} collide.")
-        taken[key] = relpath
-    spellings: dict[str, str] = {}
-    for relpath in relpaths:
-        parts = relpath.split("/")
-        for depth in range(1, len(parts)):
-            folder = "/".join(parts[:depth])
-            key = _folded(folder)
-            if key in taken or spellings.setdefault(key, folder) != folder:
-                raise MegaCodeError("invalid_path", f"The artifact path {relpath!r} collides with another.")
-
-
-def _folded(path: str) -> str:
-    """What a file system that forgives most makes of `path`: case, form and invisible characters do not count."""
-    folded = unicodedata.normalize("NFKC", unicodedata.normalize("NFKC", path).casefold())
-    return "".join(char for char in folded if unicodedata.category(char) != "Cf")
 
 
 def check_url(url: str, source: Source) -> str:

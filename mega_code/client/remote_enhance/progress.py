@@ -7,7 +7,7 @@ from collections.abc import Callable
 from datetime import datetime, timezone
 from typing import Any, Optional
 
-from mega_code.job import PHASES, QUEUED, RUNNING, TERMINAL
+from mega_code.job import ITERATING, PHASES, QUEUED, RUNNING, TERMINAL
 
 REPEAT_S = 10.0
 _ISO = re.compile(r"(\d{4}-\d\d-\d\d)[Tt ](\d\d:\d\d:\d\d)(?:[.,](\d+))?([Zz]|[+-]\d\d:\d\d)?")
@@ -29,8 +29,8 @@ def describe(job: dict[str, Any]) -> str:
     if status == QUEUED:
         return "queued — waiting for worker"
     if status not in RUNNING:
-        return str(status)
-    if phase == "iterating":
+        return str(status)[:80]
+    if phase == ITERATING:
         current, total = job.get("current_iteration"), job.get("total_iterations")
         counted = all(isinstance(number, int) and not isinstance(number, bool) for number in (current, total))
         return f"iterating [{current}/{total}]" if counted else "iterating"

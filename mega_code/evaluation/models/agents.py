@@ -86,11 +86,11 @@ class Agent:
 
 
 def environment() -> dict[str, str]:
-    """This process's environment without our own settings and without what a session leaves in it."""
+    """This process's environment without our own settings, those of our spans, and what a session leaves in it."""
     return {
         name: value
         for name, value in os.environ.items()
-        if not name.startswith(("MEGA_CODE_", "CLAUDE")) or name.startswith(LOGIN)
+        if not name.startswith(("MEGA_CODE_", "OTEL_", "TRACEPARENT", "CLAUDE")) or name.startswith(LOGIN)
     }
 
 
