@@ -293,11 +293,11 @@ def test_a_mode_that_is_not_remote_points_at_the_local_flow(claude: Claude, room
 def test_without_any_skill_it_says_so(claude: Claude, fake: FakeGateway) -> None:
     session = claude.enhance()
     assert session.scripts == ["args", "setup", "skills"]
-    assert "There is no skill to enhance here yet." in session.said
+    assert "There is no skill here yet" in session.said
 
 
 def test_the_only_skill_needs_no_question(claude: Claude, room: Room, fake: FakeGateway) -> None:
-    room.add_skill(name="alpha", text=OURS.format(name="alpha"))
+    room.add_skill(name="alpha")
     session = claude.enhance("", {"be installed": ["not now"]})
     assert [question for question, _, _ in session.asked] == ["Where shall alpha be installed?"]
 
