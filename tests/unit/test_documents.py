@@ -146,7 +146,7 @@ def test_the_cost_that_the_readme_shows_is_what_the_preview_says(
     (tmp_path / "claude").touch(0o755)
     monkeypatch.setenv("PATH", str(tmp_path))
     said = preview(EXAMPLE, {"MEGA_CODE_MODEL": "claude"})
-    assert "\n```\n" + "\n".join(said[1:]) + "\n```\n" in README.read_text("utf-8")
+    assert "\n```\n" + "\n".join(said) + "\n```\n" in README.read_text("utf-8")
 
 
 def test_the_readme_can_be_read_in_five_minutes() -> None:
