@@ -95,16 +95,26 @@ class Budget:
             self._in_flight.append(held)
             return held
 
-    def has_room(self, calls: int) -> bool:
-        """Whether the limits allow so many more calls, each taking somewhat more than those before it did."""
+    def lacks(self, calls: int, tokens: int) -> str:
+        """Which limit has no room for so many more calls with so many tokens, as a sentence; empty where all have.
+
+        What they will cost is taken from what those before them did, and somewhat more.
+        """
         with self._lock:
             total, limits = _sum([self._spent, *self._in_flight]), self.limits
-        share = CAUTION * calls / max(1, total.calls)
-        return (
-            total.calls + calls <= limits.calls
-            and (limits.tokens is None or total.tokens * (1 + share) <= limits.tokens)
-            and (limits.cost_usd is None or total.cost_usd * (1 + share) <= limits.cost_usd)
-        )
+        cost = CAUTION * calls * total.cost_usd / max(1, total.calls)
+        if total.calls + calls > limits.calls:
+            return f"MEGA_CODE_MAX_CALLS is {limits.calls}; {total.calls} are made, and {calls} more could be needed."
+        if limits.tokens is not None and total.tokens + tokens > limits.tokens:
+            return (
+                f"MEGA_CODE_MAX_TOKENS is {limits.tokens}; {total.tokens} are used, and {tokens} more could be needed."
+            )
+        if limits.cost_usd is not None and total.cost_usd + cost > limits.cost_usd:
+            return (
+                f"MEGA_CODE_MAX_COST_USD is {limits.cost_usd:g}; {total.cost_usd:.4f} are spent, and {cost:.4f} more"
+                " could be needed."
+            )
+        return ""
 
     def settle(self, held: Spent, completion: Completion) -> None:
         """A call is answered."""

@@ -40,7 +40,7 @@ from mega_code.evaluation.models.base import Model, ModelError, Request
 from mega_code.evaluation.models.program import find
 from mega_code.evaluation.optimize import Found, Search, check_installed, search
 from mega_code.evaluation.outcome import JSON, Outcome, Progress, blocked, unchanged, violated
-from mega_code.evaluation.plan import Plan, Sizes, TooSmall
+from mega_code.evaluation.plan import Plan, TooSmall
 from mega_code.evaluation.proposals import Candidate
 from mega_code.evaluation.room import Room
 from mega_code.evaluation.stamp import stamp
@@ -114,7 +114,7 @@ class _Trial:
         self._enter("evaluation_setup")
         size = self.material.sizes(self.models, self.limits.output_tokens)
         try:
-            planned = plan.plan(size, self.limits.calls)
+            planned = plan.plan(size, self.limits.calls, self.limits.tokens)
         except TooSmall as error:
             return blocked(f"Nothing was spent: {error}.")
         with ExitStack() as stack:
@@ -124,7 +124,7 @@ class _Trial:
             self.callers = [*callers]  # what loads skills joins them and is no model of the job
             for model in self.models:
                 stack.callback(model.close)
-            return self._compare(callers, size, planned, now)
+            return self._compare(callers, planned, now)
 
     def _calls(self, model: Model, pool: Executor) -> Calls:
         limits = self.limits
@@ -139,7 +139,7 @@ class _Trial:
             patience_s=limits.patience_s,
         )
 
-    def _compare(self, callers: Sequence[Calls], size: Sizes, planned: Plan, now: datetime) -> Outcome:
+    def _compare(self, callers: Sequence[Calls], planned: Plan, now: datetime) -> Outcome:
         material, first = self.material, callers[0]
         self._generate(first)
         loader = self._loader(first)
@@ -155,7 +155,7 @@ class _Trial:
         lineage: list[JSON] = []
         try:
             book.trigger(ORIGINAL, self._triggers(loader, proposals.original(material.skill.text).description))
-            return self._improve(models, book, self._search(models[0], first, size, planned, lineage), now)
+            return self._improve(models, book, self._search(models[0], first, planned, lineage), now)
         except BudgetSpent as error:
             return blocked(f"The budget was spent before there was a decision: {error}", book.evaluation(), lineage)
         except ModelError as error:
@@ -165,6 +165,7 @@ class _Trial:
         """Search, and compare what was found."""
         self._enter("iterating")
         kept = search(work)
+        book.notes += work.early
         self._enter("publishing")
         best, broken = choose_best(kept, self.material.skill)
         if best:
@@ -172,8 +173,8 @@ class _Trial:
             return self._decide(best, models, book, work.lineage, now)
         if broken:
             return violated(broken, book.evaluation(), work.lineage)
-        reason = "No candidate did better than the skill as uploaded on the train cases. "
-        return unchanged(reason + book.standing_words(), book.evaluation(), work.lineage)
+        reason = "No candidate did better than the skill as uploaded on the train cases."
+        return unchanged(" ".join([reason, *work.early, book.standing_words()]), book.evaluation(), work.lineage)
 
     def _decide(
         self,
@@ -248,9 +249,8 @@ class _Trial:
         self.callers.append(caller)
         return Loader(caller, _to_the_client)
 
-    def _search(self, models: Models, first: Calls, size: Sizes, planned: Plan, lineage: list[JSON]) -> Search:
+    def _search(self, models: Models, first: Calls, planned: Plan, lineage: list[JSON]) -> Search:
         material = self.material
-        needed = planned.reserve_calls + plan.iteration_calls(size)
         return Search(
             name=material.name,
             text=material.skill.text,
@@ -261,9 +261,10 @@ class _Trial:
             seed=SEED,
             iterations=planned.iterations,
             run_dir=self.room.workspace / f"search-{self._mark()}",
-            enough=lambda: self.budget.has_room(needed),
+            lacking=lambda: self.budget.lacks(*planned.room),
             iteration=self.progress.iteration,
             lineage=lineage,
+            early=[],
         )
 
     def _mark(self) -> str:
