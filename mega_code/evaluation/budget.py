@@ -83,7 +83,7 @@ class Budget:
         """Set aside the most that a call can use; None where it does not fit beside the calls in flight.
 
         Raises BudgetSpent where it does not fit though none is in flight. What is set aside is given back to
-        `settle`, `release` or `forfeit`, once.
+        `settle`, `release`, `withdraw` or `forfeit`, once.
         """
         with self._lock:
             held = Spent(1, input_tokens + output_tokens, self._cost_at_most(input_tokens, output_tokens))
@@ -128,6 +128,11 @@ class Budget:
         """A call has failed and has cost nothing."""
         with self._lock:
             self._book(held, Spent(1))
+
+    def withdraw(self, held: Spent) -> None:
+        """A call was never sent."""
+        with self._lock:
+            self._book(held, Spent())
 
     def forfeit(self, held: Spent) -> None:
         """Nobody knows what a call has cost: it counts in full."""

@@ -170,6 +170,11 @@ class Store:
         with self._transaction() as tx:
             tx.execute("UPDATE ledger SET state = 'failed' WHERE ticket = ?", (ticket,))
 
+    def withdraw(self, ticket: int) -> None:
+        """Note that an attempt was never sent, as if there had been none."""
+        with self._transaction() as tx:
+            tx.execute("DELETE FROM ledger WHERE ticket = ?", (ticket,))
+
     def usage(self, job: str) -> Usage:
         """What a job has used so far."""
         with self._lock:

@@ -185,6 +185,18 @@ def test_what_was_measured_is_told_where_the_model_fails_in_the_search(tmp_path:
     assert outcome.evaluation["arms"]["original"]["pass_rate"] == 0 and len(outcome.lineage) == 1
 
 
+def test_a_model_that_is_not_there_is_named_and_nothing_counts_as_spent(tmp_path: Path) -> None:
+    skill = write_skill(tmp_path / "a skill", cases=evals(20), queries=triggers(4))
+    env = {"MEGA_CODE_MODEL": "openai:one", "MEGA_CODE_MODEL_URL": "http://127.0.0.1:9/v1"}
+    outcome = run(tmp_path / "a job", skill, {**env, "MEGA_CODE_MODEL_PATIENCE_S": "3"})
+    assert (outcome.status, outcome.usage_snapshot["calls"]) == ("enhancement_blocked", 0)
+    assert outcome.reason == (
+        "The model could not be used: The model's endpoint cannot be reached. After 2 attempts another one would come"
+        " later than MEGA_CODE_MODEL_PATIENCE_S (3 s) allows. Once that is mended, run it again; what was answered"
+        " before is not paid for twice."
+    )
+
+
 @pytest.mark.parametrize(
     ("limits", "says"),
     [
