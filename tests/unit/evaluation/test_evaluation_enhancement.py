@@ -131,6 +131,19 @@ def test_fewer_than_six_held_out_cases_are_said_before_anything_is_spent(enhance
     assert outcome.usage_snapshot["calls"] == 0
 
 
+def test_cases_with_the_same_prompt_count_as_one_and_that_is_said_before_anything_is_spent(enhance: Enhance) -> None:
+    alike = [{**case, "prompt": f"{' ' * n}The same question? "} for n, case in enumerate(evals(12))]
+    with ModelServer(knowing()) as server:
+        outcome = enhance(server, cases=alike)
+    assert (outcome.status, outcome.artifact_kind, server.requests) == ("succeeded", "source", [])
+    assert outcome.reason == (
+        "Inconclusive, and nothing was spent on it: With 1 held-out case nothing can be settled: even if every one came"
+        " out in favour, chance alone would do the same with probability 0.5, and 0.025 is the limit. It takes 6 at"
+        " least. Cases with the same prompt count as one. Write at least 12 cases in evals/evals.json, or leave it out"
+        " and have them generated."
+    )
+
+
 def test_malformed_cases_are_rejected_by_index_and_key(enhance: Enhance) -> None:
     with ModelServer(knowing()) as server:
         outcome = enhance(server, cases=[*evals(12), {"prompt": ""}], queries=[{"query": "a"}])
