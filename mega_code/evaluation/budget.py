@@ -76,6 +76,7 @@ class Budget:
         self._spent = spent
         self._in_flight: list[Spent] = []
         self._rate = 0.0
+        self._dearer = 1.0
         self._unpriced = False
         self._learn(spent.tokens, spent.cost_usd)
 
@@ -121,6 +122,7 @@ class Budget:
         tokens = completion.input_tokens + completion.output_tokens
         with self._lock:
             self._learn(tokens, completion.cost_usd)
+            self._compare(completion)
             # An answer that says no cost among others that do is taken to cost what they do.
             self._book(held, Spent(1, tokens, completion.cost_usd or self._rate * tokens))
 
@@ -139,6 +141,10 @@ class Budget:
         with self._lock:
             self._book(held, held)
 
+    def _revalued(self, held: Spent) -> Spent:
+        """A call in flight at what a token is taken to cost by now."""
+        return held if self.limits.prices else held._replace(cost_usd=max(held.cost_usd, self._rate * held.tokens))
+
     def _book(self, held: Spent, used: Spent) -> None:
         self._in_flight.remove(held)
         self._spent = _sum([self._spent, used])
@@ -149,15 +155,21 @@ class Budget:
             self._unpriced = self._unpriced or not cost_usd
             self._rate = max(self._rate, cost_usd / tokens)
 
+    def _compare(self, completion: Completion) -> None:
+        """Where a model says that it costs more than the prices that are set, those to come are taken to do so too."""
+        if self.limits.prices:
+            priced = self.limits.prices.cost_usd(completion.input_tokens, completion.output_tokens)
+            self._dearer = max(self._dearer, completion.cost_usd / priced if priced else 1.0)
+
     def _cost_at_most(self, input_tokens: int, output_tokens: int) -> float:
         if self.limits.prices:
-            return self.limits.prices.cost_usd(input_tokens, output_tokens)
+            return self._dearer * self.limits.prices.cost_usd(input_tokens, output_tokens)
         return self._rate * (input_tokens + output_tokens)
 
     def _passed(self, held: Spent) -> str:
         """What stands against one more call, or an empty string."""
         limits = self.limits
-        total = _sum([self._spent, *self._in_flight, held])
+        total = _sum([self._spent, *map(self._revalued, self._in_flight), held])
         if total.calls > limits.calls:
             return f"MEGA_CODE_MAX_CALLS is {limits.calls}, and {self._spent.calls} calls are made."
         if limits.tokens is not None and total.tokens > limits.tokens:

@@ -78,6 +78,7 @@ def test_parts_of_an_answer_are_one_text_and_the_endpoints_model_is_named(ask: A
 def test_prices_count_where_the_endpoint_says_no_cost(ask: Ask) -> None:
     prices = {"MEGA_CODE_PRICE_INPUT": "1000000", "MEGA_CODE_PRICE_OUTPUT": "2000000"}
     assert ask("a b c", **prices).cost_usd == 7 + 6
+    assert ask(Reply("a b c", usage={"cost": 0}), **prices).cost_usd == 7 + 6
     assert ask(Reply("a b c", usage={"cost": 0.5}), **prices).cost_usd == 0.5
 
 
