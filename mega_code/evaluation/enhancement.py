@@ -10,7 +10,7 @@ import json
 import time
 from collections.abc import Mapping, Sequence
 from concurrent.futures import Executor
-from contextlib import ExitStack, closing
+from contextlib import ExitStack, closing, suppress
 from datetime import datetime
 from pathlib import Path
 from typing import Optional
@@ -29,7 +29,7 @@ from mega_code.evaluation import (
 )
 from mega_code.evaluation.arms import BASELINE, CANDIDATE, ORIGINAL, Measured, Models
 from mega_code.evaluation.budget import Budget, BudgetSpent, Limits
-from mega_code.evaluation.calls import Calls
+from mega_code.evaluation.calls import Calls, NotKnown, Remembered
 from mega_code.evaluation.executor import EXECUTOR, executor
 from mega_code.evaluation.folder import Skill
 from mega_code.evaluation.intake import Stop
@@ -50,6 +50,7 @@ from mega_code.model_settings import MODEL
 from mega_code.skill import SKILL_MD, check_enhanced
 
 AGAIN = "Once that is mended, run it again; what was answered before is not paid for twice."
+IN_PART = "Only a part of the cases was measured; the figures are of those."
 WORSE_DESCRIPTION = "The new description was answered worse on the held-out queries; the original's stays."
 
 
@@ -67,10 +68,8 @@ def enhance(skill_dir: Path, skill_id: str, progress: Progress, now: datetime, r
             outcome = _Trial(material, limits, models, store, progress, room).run(now)
         except Stop as stop:
             outcome = stop.outcome
-        except BudgetSpent as error:
-            outcome = blocked(f"The budget was spent before there was anything to compare: {error} {AGAIN}")
-        except ModelError as error:
-            outcome = blocked(f"The model could not be used: {error} {AGAIN}")
+        except (BudgetSpent, ModelError) as error:
+            outcome = blocked(_too_early(error))
         used = store.usage(room.job_id)
     return outcome._replace(usage_snapshot={**used._asdict(), "wall_s": round(time.monotonic() - started, 3)})
 
@@ -144,13 +143,18 @@ class _Trial:
         self._generate(first)
         loader = self._loader(first)
         models = [Models(caller, first, loader, self.limits.output_tokens) for caller in callers]
-        standing = self._standing(models[0], planned.repeats)
-        runs = [run for measured in standing.values() for one in measured for run in one.runs]
-        if all(run.completion.outcome == "refused" for run in runs):
-            return blocked(f"{self.models[0].name} refused every task.")
         book = account.Book(
             [model.name for model in self.models], SEED, planned, material.cases, material.triggers, material.notes
         )
+        try:
+            standing = self._standing(models[0], planned.repeats)
+        except (BudgetSpent, ModelError) as error:
+            book.add(0, self._standing_so_far(models[0], first, planned.repeats))
+            book.notes.append(IN_PART)
+            return blocked(_too_early(error), book.evaluation() if book.measured[0] else {})
+        runs = [run for measured in standing.values() for one in measured for run in one.runs]
+        if all(run.completion.outcome == "refused" for run in runs):
+            return blocked(f"{self.models[0].name} refused every task.")
         book.add(0, standing)
         lineage: list[JSON] = []
         try:
@@ -232,9 +236,25 @@ class _Trial:
 
     def _standing(self, models: Models, repeats: int) -> dict[str, list[Measured]]:
         """The two arms that never change: each case once a repeat in the whole job."""
+        return arms.measure(self._texts(), self._work(repeats), models, SEED)
+
+    def _standing_so_far(self, models: Models, first: Calls, repeats: int) -> dict[str, list[Measured]]:
+        """What is known of them where they could not be measured to the end: cases whose every answer has come."""
+        known = models._replace(task=Remembered(first), judge=Remembered(first))
+        found: dict[str, list[Measured]] = {}
+        for arm, text in self._texts().items():
+            for one in self._work(repeats):
+                with suppress(NotKnown):
+                    found.setdefault(arm, []).extend(arms.measure({arm: text}, [one], known, SEED)[arm])
+        held_out = self.material.cases.held_out
+        return {arm: measured for arm, measured in found.items() if any(one.case in held_out for one in measured)}
+
+    def _texts(self) -> dict[str, str]:
+        return {BASELINE: "", ORIGINAL: self.material.skill.text}
+
+    def _work(self, repeats: int) -> list[tuple[cases.Case, int]]:
         split = self.material.cases
-        work = [*((case, 1) for case in split.train), *((case, repeats) for case in split.held_out)]
-        return arms.measure({BASELINE: "", ORIGINAL: self.material.skill.text}, work, models, SEED)
+        return [*((case, 1) for case in split.train), *((case, repeats) for case in split.held_out)]
 
     def _triggers(self, loader: Loader, description: str) -> list[bool]:
         name, held = self.material.name, self.material.triggers.held_out
@@ -309,6 +329,13 @@ class _Trial:
         self.progress.phase(self.phase)
         if any(caller.landed for caller in self.callers):
             self.progress.worked()
+
+
+def _too_early(error: Exception) -> str:
+    """Why there is nothing to compare."""
+    short = isinstance(error, BudgetSpent)
+    what = "The budget was spent before there was anything to compare" if short else "The model could not be used"
+    return f"{what}: {error} {AGAIN}"
 
 
 def _to_the_client(name: str, description: str, trigger: triggers.Trigger, seed: int) -> Request:

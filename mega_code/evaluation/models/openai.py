@@ -173,9 +173,8 @@ class OpenAI:
         tokens_in = estimated_tokens(request.system) + estimated_tokens(request.prompt) if given is None else given
         tokens_out = estimated_tokens(text) if got is None else got
         cost = usage.get("cost")
-        if (
-            isinstance(cost, bool) or not isinstance(cost, (int, float)) or not 0 < cost < 1e9
-        ):  # many say 0 of what they do not know
+        # An endpoint that knows no prices may well say 0.
+        if isinstance(cost, bool) or not isinstance(cost, (int, float)) or not 0 < cost < 1e9:
             cost = self.price.cost_usd(tokens_in, tokens_out) if self.price else 0.0
         named = answer.get("model")
         model = named if isinstance(named, str) and named else self.name

@@ -185,6 +185,29 @@ def test_what_was_measured_is_told_where_the_model_fails_in_the_search(tmp_path:
     assert outcome.evaluation["arms"]["original"]["pass_rate"] == 0 and len(outcome.lineage) == 1
 
 
+def test_what_was_measured_is_told_where_the_model_fails_in_the_standing_arms(tmp_path: Path) -> None:
+    """24 answers without the skill, 6 with it on train, and 10 of the 18 on the held-out cases."""
+
+    def answer(role: str, system: str, prompt: str) -> Answer:
+        return Reply(status=404) if server.count() > 40 else str(knowing()(role, system, prompt))
+
+    with ModelServer(answer) as server:
+        outcome = enhance(server, tmp_path, MEGA_CODE_CONCURRENCY="1")
+    assert (outcome.status, outcome.usage_snapshot["calls"], outcome.lineage) == ("enhancement_blocked", 41, [])
+    assert str(outcome.reason).startswith("The model could not be used: The model's endpoint answers HTTP 404")
+    arms = [(case["split"], sorted(case["arms"])) for case in outcome.evaluation["cases"]]
+    both, alone = ["baseline", "original"], ["baseline"]
+    assert sorted(arms) == [("held_out", alone)] * 3 + [("held_out", both)] * 3 + [("train", both)] * 6
+    assert outcome.evaluation["arms"]["original"]["pass_rate"] == 0
+    assert outcome.evaluation["notes"] == ["Only a part of the cases was measured; the figures are of those."]
+
+
+def test_where_no_case_was_measured_there_is_no_evaluation(tmp_path: Path) -> None:
+    with ModelServer(Reply(status=404)) as server:
+        outcome = enhance(server, tmp_path)
+    assert (outcome.status, outcome.evaluation, outcome.lineage) == ("enhancement_blocked", {}, [])
+
+
 def test_a_model_that_is_not_there_is_named_and_nothing_counts_as_spent(tmp_path: Path) -> None:
     skill = write_skill(tmp_path / "a skill", cases=evals(20), queries=triggers(4))
     env = {"MEGA_CODE_MODEL": "openai:one", "MEGA_CODE_MODEL_URL": "http://127.0.0.1:9/v1"}
