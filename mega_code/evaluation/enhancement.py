@@ -49,6 +49,7 @@ from mega_code.evaluation.triggers import Loader
 from mega_code.model_settings import MODEL
 from mega_code.skill import SKILL_MD, check_enhanced
 
+NOTE_S = 1.0
 AGAIN = "Once that is mended, run it again; what was answered before is not paid for twice."
 IN_PART = "Only a part of the cases was measured; the figures are of those."
 WORSE_DESCRIPTION = "The new description was answered worse on the held-out queries; the original's stays."
@@ -59,19 +60,20 @@ def enhance(skill_dir: Path, skill_id: str, progress: Progress, now: datetime, r
 
     Raises what `progress` raises, OSError, and MegaCodeError `invalid_arguments` for settings that cannot be used.
     """
-    started = time.monotonic()
     limits, models = check(room.env)
     progress.phase("intake")
     with closing(Store(room.store)) as store:
+        life = _Life(store, room.job_id)
         try:
             material = gather(skill_dir, skill_id)
-            outcome = _Trial(material, limits, models, store, progress, room).run(now)
+            outcome = _Trial(material, limits, models, store, life, progress, room).run(now)
         except Stop as stop:
             outcome = stop.outcome
         except (BudgetSpent, ModelError) as error:
             outcome = blocked(_too_early(error))
-        used = store.usage(room.job_id)
-    return outcome._replace(usage_snapshot={**used._asdict(), "wall_s": round(time.monotonic() - started, 3)})
+        finally:
+            life.note()
+        return outcome._replace(usage_snapshot=store.usage(room.job_id)._asdict())
 
 
 def check(env: Mapping[str, str]) -> tuple[Limits, list[Model]]:
@@ -92,16 +94,41 @@ def check_here(env: Mapping[str, str]) -> tuple[Limits, list[Model]]:
     return limits, models
 
 
+class _Life:
+    """Keeps for how long a job is worked on, so that a kill takes no more than `NOTE_S` of it."""
+
+    def __init__(self, store: Store, job: str) -> None:
+        self.store, self.number = store, store.live(job)
+        self.began = self.noted = time.monotonic()
+
+    def tick(self) -> None:
+        """Note it where the last time is long enough ago."""
+        if time.monotonic() - self.noted >= NOTE_S:
+            self.note()
+
+    def note(self) -> None:
+        self.noted = time.monotonic()
+        self.store.lived(self.number, self.noted - self.began)
+
+
 class _Trial:
     """One attempt at one job."""
 
     def __init__(
-        self, material: Material, limits: Limits, models: Sequence[Model], store: Store, progress: Progress, room: Room
+        self,
+        material: Material,
+        limits: Limits,
+        models: Sequence[Model],
+        store: Store,
+        life: _Life,
+        progress: Progress,
+        room: Room,
     ) -> None:
         self.material = material
         self.limits = limits
         self.models = models
         self.store = store
+        self.life = life
         self.progress = progress
         self.room = room
         self.phase = "intake"
@@ -326,6 +353,7 @@ class _Trial:
 
     def _check(self) -> None:
         """Raises where the job is cancelled or no longer ours."""
+        self.life.tick()
         self.progress.phase(self.phase)
         if any(caller.landed for caller in self.callers):
             self.progress.worked()

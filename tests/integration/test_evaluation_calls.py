@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import signal
+import sqlite3
 import subprocess
 import sys
 import threading
 import time
 from collections.abc import Iterator
+from contextlib import closing
 from pathlib import Path
 from typing import Any, Callable, Optional
 
@@ -19,7 +21,7 @@ from mega_code.evaluation.calls import Calls
 from mega_code.evaluation.executor import executor
 from mega_code.evaluation.models import ModelError, Request, choose
 from mega_code.evaluation.patience import ModelUnavailable
-from mega_code.evaluation.store import Store, Usage
+from mega_code.evaluation.store import SCHEMA, Store, Usage
 from support.model_server import MODEL, Answer, ModelServer, Reply
 from support.room import REPOSITORY, Room
 
@@ -98,6 +100,24 @@ def test_a_job_that_asks_again_pays_nothing_and_another_job_counts_what_it_was_s
     for _ in range(2):
         assert make("job-2").complete_all([ask(2), ask(2), ask(3)])[0] == first[1]
     assert store.usage("job-2") == Usage(1, 1, 3, 4, 0.0) and server.count() == 3
+
+
+def test_a_store_of_an_earlier_version_keeps_what_it_knows(server: ModelServer, path: Path, make: Make) -> None:
+    old = path.with_name("old.sqlite")
+    with closing(sqlite3.connect(old)) as before:
+        for statement in SCHEMA[0]:
+            before.execute(statement)
+        before.execute("PRAGMA user_version = 1")
+        key = make().key(ask(1))
+        before.execute("INSERT INTO completions VALUES (?, 'kept', 'm', 1, 1, 0, 'answer')", (key,))
+        before.commit()
+    for _ in range(2):
+        with closing(Store(old)) as opened:
+            opened.lived(opened.live(JOB), 1.5)
+            known = opened.get(JOB, key)
+            assert known and known.text == "kept"
+            usage = opened.usage(JOB)
+    assert usage == Usage(0, 1, 0, 0, 0.0, 3.0)
 
 
 def test_other_parameters_are_another_question(make: Make, server: ModelServer) -> None:

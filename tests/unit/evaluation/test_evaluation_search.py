@@ -6,6 +6,7 @@ import contextlib
 import itertools
 import json
 import re
+from contextlib import closing
 from pathlib import Path
 from typing import Any, Optional
 
@@ -17,6 +18,7 @@ from mega_code.evaluation.material import gather
 from mega_code.evaluation.models import choose
 from mega_code.evaluation.models.base import Completion
 from mega_code.evaluation.plan import TooSmall
+from mega_code.evaluation.store import Store
 from support.evaluation import BETTER, SKILL, Steps, evals, knowing, run, triggers, write_skill
 from support.model_server import Answer, ModelServer, Reply
 
@@ -64,6 +66,17 @@ def test_a_search_whose_state_cannot_be_read_starts_anew_and_ends_the_same(tmp_p
         whole.files,
         whole.usage_snapshot["calls"],
     )
+
+
+def test_a_job_that_was_killed_tells_how_long_all_its_lives_took(tmp_path: Path) -> None:
+    with ModelServer(knowing()) as server:
+        with pytest.raises(Killed):
+            enhance(server, tmp_path, Stops(3))
+        with closing(Store(tmp_path / "a job" / "completions.sqlite3")) as store:
+            before = store.usage("job-1").wall_s
+            store.lived(store.live("job-1"), 1000.0)
+        outcome = enhance(server, tmp_path)
+    assert before > 0 and outcome.usage_snapshot["wall_s"] > 1000 + before
 
 
 def test_another_limit_than_in_the_attempt_before_is_another_search(tmp_path: Path) -> None:
