@@ -139,7 +139,10 @@ class Calls:
         now = self.clock()
         due = [question for question in course.later if question.ready_at <= now]
         course.later = [question for question in course.later if question.ready_at > now]
-        course.waiting.extendleft(reversed(due))
+        if self._patience.trouble:  # one that has not failed yet tells more of the model
+            course.waiting.extend(due)
+        else:
+            course.waiting.extendleft(reversed(due))
         while course.waiting and self._patience.may_send(now) and self._slots.acquire(blocking=False):
             question = course.waiting[0]
             held = self._reserve(question)

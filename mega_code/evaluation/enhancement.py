@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import time
 from collections.abc import Mapping, Sequence
 from concurrent.futures import Executor
 from contextlib import ExitStack, closing, suppress
@@ -33,6 +32,7 @@ from mega_code.evaluation.calls import Calls, NotKnown, Remembered
 from mega_code.evaluation.executor import EXECUTOR, executor
 from mega_code.evaluation.folder import Skill
 from mega_code.evaluation.intake import Stop
+from mega_code.evaluation.life import Life
 from mega_code.evaluation.material import FEWEST_CASES, SEED, Material, gather
 from mega_code.evaluation.models import choose, claude_triggers
 from mega_code.evaluation.models.agents import Agent
@@ -49,7 +49,6 @@ from mega_code.evaluation.triggers import Loader
 from mega_code.model_settings import MODEL
 from mega_code.skill import SKILL_MD, check_enhanced
 
-NOTE_S = 1.0
 AGAIN = "Once that is mended, run it again; what was answered before is not paid for twice."
 IN_PART = "Only a part of the cases was measured; the figures are of those."
 WORSE_DESCRIPTION = "The new description was answered worse on the held-out queries; the original's stays."
@@ -63,7 +62,7 @@ def enhance(skill_dir: Path, skill_id: str, progress: Progress, now: datetime, r
     limits, models = check(room.env)
     progress.phase("intake")
     with closing(Store(room.store)) as store:
-        life = _Life(store, room.job_id)
+        life = Life(store, room.job_id)
         try:
             material = gather(skill_dir, skill_id)
             outcome = _Trial(material, limits, models, store, life, progress, room).run(now)
@@ -94,23 +93,6 @@ def check_here(env: Mapping[str, str]) -> tuple[Limits, list[Model]]:
     return limits, models
 
 
-class _Life:
-    """Keeps for how long a job is worked on, so that a kill takes no more than `NOTE_S` of it."""
-
-    def __init__(self, store: Store, job: str) -> None:
-        self.store, self.number = store, store.live(job)
-        self.began = self.noted = time.monotonic()
-
-    def tick(self) -> None:
-        """Note it where the last time is long enough ago."""
-        if time.monotonic() - self.noted >= NOTE_S:
-            self.note()
-
-    def note(self) -> None:
-        self.noted = time.monotonic()
-        self.store.lived(self.number, self.noted - self.began)
-
-
 class _Trial:
     """One attempt at one job."""
 
@@ -120,7 +102,7 @@ class _Trial:
         limits: Limits,
         models: Sequence[Model],
         store: Store,
-        life: _Life,
+        life: Life,
         progress: Progress,
         room: Room,
     ) -> None:

@@ -58,9 +58,11 @@ class Patience:
             self._rounds, self._probing = self._rounds + 1, False
         self.trouble = str(error)
         again_at = now + self._pause(error, max(attempts, self._rounds), now - min(first_sent, self._since))
-        self._quiet_until = max(self._quiet_until, again_at)
         if error.retry_after_s is not None:
             self._asked_until = max(self._asked_until, again_at)
+        # A question that fails time and again is not what the others have to wait for.
+        quiet = min(again_at, now + BACKOFF_S * 2.0 ** (self._rounds - 1))
+        self._quiet_until = max(self._quiet_until, self._asked_until, quiet)
         return again_at
 
     def lost(self) -> None:

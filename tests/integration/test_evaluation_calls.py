@@ -247,6 +247,19 @@ def test_one_question_that_fails_holds_nobody_up_for_longer_than_it_takes_to_ask
     assert server.count() == 21 and calls.clock() < 1003
 
 
+def test_a_question_that_is_never_answered_ends_the_asking_and_all_others_are_answered_first(
+    make: Make, server: ModelServer, store: Store
+) -> None:
+    server.answer = lambda role, system, prompt: (
+        Reply(status=500) if prompt == "question 0" else echo(role, system, prompt)
+    )
+    calls = make(limits=Limits(concurrency=2))
+    with pytest.raises(ModelUnavailable, match=r"HTTP 500.*That was the last of 6 attempts\."):
+        calls.complete_all([ask(n) for n in range(20)])
+    assert server.count() == store.spent(JOB).calls == 19 + 6
+    assert [store.knows(calls.key(ask(n))) for n in range(20)] == [False] + [True] * 19
+
+
 def test_every_request_counts_where_the_endpoint_wants_to_be_asked_in_another_way(
     make: Make, server: ModelServer, store: Store
 ) -> None:
