@@ -76,6 +76,7 @@ class Budget:
         self._spent = spent
         self._in_flight: list[Spent] = []
         self._rate = 0.0
+        self._dearer = 1.0
         self._unpriced = False
         self._learn(spent.tokens, spent.cost_usd)
 
@@ -83,7 +84,7 @@ class Budget:
         """Set aside the most that a call can use; None where it does not fit beside the calls in flight.
 
         Raises BudgetSpent where it does not fit though none is in flight. What is set aside is given back to
-        `settle`, `release` or `forfeit`, once.
+        `settle`, `release`, `withdraw` or `forfeit`, once.
         """
         with self._lock:
             held = Spent(1, input_tokens + output_tokens, self._cost_at_most(input_tokens, output_tokens))
@@ -95,22 +96,33 @@ class Budget:
             self._in_flight.append(held)
             return held
 
-    def has_room(self, calls: int) -> bool:
-        """Whether the limits allow so many more calls, each taking somewhat more than those before it did."""
+    def lacks(self, calls: int, tokens: int) -> str:
+        """Which limit has no room for so many more calls with so many tokens, as a sentence; empty where all have.
+
+        What they will cost is taken from what those before them did, and somewhat more.
+        """
         with self._lock:
             total, limits = _sum([self._spent, *self._in_flight]), self.limits
-        share = CAUTION * calls / max(1, total.calls)
-        return (
-            total.calls + calls <= limits.calls
-            and (limits.tokens is None or total.tokens * (1 + share) <= limits.tokens)
-            and (limits.cost_usd is None or total.cost_usd * (1 + share) <= limits.cost_usd)
-        )
+        cost = CAUTION * calls * total.cost_usd / max(1, total.calls)
+        if total.calls + calls > limits.calls:
+            return f"MEGA_CODE_MAX_CALLS is {limits.calls}; {total.calls} are made, and {calls} more could be needed."
+        if limits.tokens is not None and total.tokens + tokens > limits.tokens:
+            return (
+                f"MEGA_CODE_MAX_TOKENS is {limits.tokens}; {total.tokens} are used, and {tokens} more could be needed."
+            )
+        if limits.cost_usd is not None and total.cost_usd + cost > limits.cost_usd:
+            return (
+                f"MEGA_CODE_MAX_COST_USD is {limits.cost_usd:g}; {total.cost_usd:.4f} are spent, and {cost:.4f} more"
+                " could be needed."
+            )
+        return ""
 
     def settle(self, held: Spent, completion: Completion) -> None:
         """A call is answered."""
         tokens = completion.input_tokens + completion.output_tokens
         with self._lock:
             self._learn(tokens, completion.cost_usd)
+            self._compare(completion)
             # An answer that says no cost among others that do is taken to cost what they do.
             self._book(held, Spent(1, tokens, completion.cost_usd or self._rate * tokens))
 
@@ -119,10 +131,19 @@ class Budget:
         with self._lock:
             self._book(held, Spent(1))
 
+    def withdraw(self, held: Spent) -> None:
+        """A call was never sent."""
+        with self._lock:
+            self._book(held, Spent())
+
     def forfeit(self, held: Spent) -> None:
         """Nobody knows what a call has cost: it counts in full."""
         with self._lock:
             self._book(held, held)
+
+    def _revalued(self, held: Spent) -> Spent:
+        """A call in flight at what a token is taken to cost by now."""
+        return held if self.limits.prices else held._replace(cost_usd=max(held.cost_usd, self._rate * held.tokens))
 
     def _book(self, held: Spent, used: Spent) -> None:
         self._in_flight.remove(held)
@@ -134,15 +155,21 @@ class Budget:
             self._unpriced = self._unpriced or not cost_usd
             self._rate = max(self._rate, cost_usd / tokens)
 
+    def _compare(self, completion: Completion) -> None:
+        """Where a model says that it costs more than the prices that are set, those to come are taken to do so too."""
+        if self.limits.prices:
+            priced = self.limits.prices.cost_usd(completion.input_tokens, completion.output_tokens)
+            self._dearer = max(self._dearer, completion.cost_usd / priced if priced else 1.0)
+
     def _cost_at_most(self, input_tokens: int, output_tokens: int) -> float:
         if self.limits.prices:
-            return self.limits.prices.cost_usd(input_tokens, output_tokens)
+            return self._dearer * self.limits.prices.cost_usd(input_tokens, output_tokens)
         return self._rate * (input_tokens + output_tokens)
 
     def _passed(self, held: Spent) -> str:
         """What stands against one more call, or an empty string."""
         limits = self.limits
-        total = _sum([self._spent, *self._in_flight, held])
+        total = _sum([self._spent, *map(self._revalued, self._in_flight), held])
         if total.calls > limits.calls:
             return f"MEGA_CODE_MAX_CALLS is {limits.calls}, and {self._spent.calls} calls are made."
         if limits.tokens is not None and total.tokens > limits.tokens:

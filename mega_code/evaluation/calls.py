@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import random
 import threading
 import time
 from collections import deque
@@ -14,18 +13,13 @@ from dataclasses import dataclass
 from typing import NamedTuple, Optional
 
 from mega_code.evaluation import tracing
-from mega_code.evaluation.budget import Budget, Spent, most_tokens
+from mega_code.evaluation.budget import Budget, BudgetSpent, Spent, most_tokens
 from mega_code.evaluation.models.base import Completion, Model, ModelError, Request
+from mega_code.evaluation.patience import ATTEMPTS, Patience
 from mega_code.evaluation.store import Store
 
-ATTEMPTS = 6
-BACKOFF_S = 2.0
 TURN_S = 0.25
 GRACE_S = 2.0
-
-
-class ModelUnavailable(ModelError):
-    """The model gave no answer for as long as patience lasts."""
 
 
 @dataclass
@@ -40,9 +34,12 @@ class _Question:
 
 
 class _Sent(NamedTuple):
+    """A call on its way; `when` is what `Patience.sent` said."""
+
     question: _Question
     ticket: int
     held: Spent
+    when: int
 
 
 class _Course:
@@ -53,6 +50,10 @@ class _Course:
         self.later: list[_Question] = []
         self.flying: dict[Future[Completion], _Sent] = {}
         self.answers: dict[str, Completion] = {}
+
+
+class NotKnown(Exception):
+    """A request was never answered."""
 
 
 class Calls:
@@ -74,9 +75,9 @@ class Calls:
     ) -> None:
         """`check` is called between calls, from the thread that asks; what it raises ends the asking."""
         self.model, self.store, self.job, self.budget, self.executor = model, store, job, budget, executor
-        self.check, self.patience_s, self.sleep, self.clock = check, patience_s, sleep, clock
+        self.check, self.sleep, self.clock = check, sleep, clock
         self._slots = threading.Semaphore(concurrency)
-        self._silent_until = 0.0
+        self._patience = Patience(patience_s)
         self.landed = 0
         """How many answers have come, beside the remembered ones."""
 
@@ -138,14 +139,18 @@ class Calls:
         now = self.clock()
         due = [question for question in course.later if question.ready_at <= now]
         course.later = [question for question in course.later if question.ready_at > now]
-        course.waiting.extendleft(reversed(due))
-        while course.waiting and now >= self._silent_until and self._slots.acquire(blocking=False):
+        if self._patience.trouble:  # one that has not failed yet tells more of the model
+            course.waiting.extend(due)
+        else:
+            course.waiting.extendleft(reversed(due))
+        while course.waiting and self._patience.may_send(now) and self._slots.acquire(blocking=False):
             question = course.waiting[0]
             held = self._reserve(question)
             if held is None:
                 return
             try:
-                begun.append(_Sent(question, self.store.begin(self.job, question.key, held), held))
+                ticket = self.store.begin(self.job, question.key, held)
+                begun.append(_Sent(question, ticket, held, self._patience.sent()))
             except BaseException:
                 self._slots.release()
                 self.budget.forfeit(held)
@@ -153,10 +158,16 @@ class Calls:
             course.waiting.popleft()
 
     def _reserve(self, question: _Question) -> Optional[Spent]:
-        """The most that a call can use, set aside; without room for it, its slot is given back."""
+        """The most that a call can use, set aside; without room for it, its slot is given back.
+
+        Raises BudgetSpent, which tells of the model's trouble where it is that which has used the budget up.
+        """
         held = None
         try:
             held = self.budget.reserve(*most_tokens(question.request, self.model.overhead_tokens))
+        except BudgetSpent as error:
+            trouble = self._patience.trouble
+            raise BudgetSpent(f"{error} The last one failed: {trouble}" if trouble else str(error)) from None
         finally:
             if held is None:
                 self._slots.release()
@@ -188,16 +199,18 @@ class Calls:
             try:
                 course.answers[sent.question.key] = self._land(sent, future)
             except ModelError as error:
-                self._again_later(sent.question, error)
-                course.later.append(sent.question)
+                self._ask_again(course, sent, error)
 
     def _land(self, sent: _Sent, future: Future[Completion]) -> Completion:
-        """Keep what a call has brought and what it has cost."""
+        """Keep what a call has brought and what it has cost. Raises what it has failed of."""
         try:
             completion = future.result()
         except ModelError as error:
             if error.charged:
                 self.budget.forfeit(sent.held)
+            elif not error.sent:
+                self.store.withdraw(sent.ticket)
+                self.budget.withdraw(sent.held)
             else:
                 self.store.fail(sent.ticket)
                 self.budget.release(sent.held)
@@ -206,30 +219,25 @@ class Calls:
             self.budget.forfeit(sent.held)
             raise
         self.landed += 1
+        self._patience.answered(sent.when)
         self.budget.settle(sent.held, completion)
         return self.store.settle(sent.ticket, completion)
 
-    def _again_later(self, question: _Question, error: ModelError) -> None:
-        """Set the time of the next attempt. Raises the error where there is to be none."""
-        if not error.transient:
-            raise error
+    def _ask_again(self, course: _Course, sent: _Sent, error: ModelError) -> None:
+        """At once and in another way where the model asks for that, else later. Raises where there is no use in it."""
+        question = sent.question
+        if error.lesson and question.attempts < ATTEMPTS:
+            self.model.learn(error.lesson)
+            self._patience.answered(sent.when)
+            course.waiting.appendleft(question)
+            return
         now = self.clock()
-        backoff = BACKOFF_S * 2 ** (question.attempts - 1) * random.uniform(0.75, 1.0)
-        pause = max(backoff, error.retry_after_s or 0.0)
-        tried = f"{question.attempts} attempt{'s' if question.attempts > 1 else ''}"
-        if question.attempts >= ATTEMPTS:
-            raise ModelUnavailable(f"{error} That was the last of {tried}.") from error
-        if now + pause - question.first_sent > self.patience_s:
-            raise ModelUnavailable(
-                f"{error} After {tried} another one would come later than MEGA_CODE_MODEL_PATIENCE_S"
-                f" ({self.patience_s:g} s) allows."
-            ) from error
-        question.ready_at = now + pause
-        if error.retry_after_s is not None:
-            self._silent_until = max(self._silent_until, question.ready_at)
+        question.ready_at = self._patience.failed(error, sent.when, question.attempts, question.first_sent, now)
+        course.later.append(question)
 
     def _abandon(self, course: _Course) -> None:
         """Keep what lands within a moment, and end the rest."""
+        self._patience.lost()
         late = wait(course.flying, GRACE_S).not_done
         for future, sent in course.flying.items():
             future.add_done_callback(lambda _: self._slots.release())
@@ -242,3 +250,19 @@ class Calls:
                 continue  # the first trouble is what the caller hears of
         if late:
             self.model.close()
+
+
+class Remembered:
+    """Gives the answers that a job's calls have brought, and sends nothing."""
+
+    def __init__(self, calls: Calls) -> None:
+        self.calls = calls
+
+    def complete_all(self, requests: Sequence[Request]) -> list[Completion]:
+        """Answers in the order of the requests. Raises NotKnown."""
+        calls = self.calls
+        known = [calls.store.get(calls.job, calls.key(request)) for request in requests]
+        found = [completion for completion in known if completion is not None]
+        if len(found) < len(known):
+            raise NotKnown
+        return found

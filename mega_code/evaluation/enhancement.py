@@ -7,10 +7,9 @@ from __future__ import annotations
 
 import hashlib
 import json
-import time
 from collections.abc import Mapping, Sequence
 from concurrent.futures import Executor
-from contextlib import ExitStack, closing
+from contextlib import ExitStack, closing, suppress
 from datetime import datetime
 from pathlib import Path
 from typing import Optional
@@ -29,10 +28,11 @@ from mega_code.evaluation import (
 )
 from mega_code.evaluation.arms import BASELINE, CANDIDATE, ORIGINAL, Measured, Models
 from mega_code.evaluation.budget import Budget, BudgetSpent, Limits
-from mega_code.evaluation.calls import Calls
+from mega_code.evaluation.calls import Calls, NotKnown, Remembered
 from mega_code.evaluation.executor import EXECUTOR, executor
 from mega_code.evaluation.folder import Skill
 from mega_code.evaluation.intake import Stop
+from mega_code.evaluation.life import Life
 from mega_code.evaluation.material import FEWEST_CASES, SEED, Material, gather
 from mega_code.evaluation.models import choose, claude_triggers
 from mega_code.evaluation.models.agents import Agent
@@ -40,7 +40,7 @@ from mega_code.evaluation.models.base import Model, ModelError, Request
 from mega_code.evaluation.models.program import find
 from mega_code.evaluation.optimize import Found, Search, check_installed, search
 from mega_code.evaluation.outcome import JSON, Outcome, Progress, blocked, unchanged, violated
-from mega_code.evaluation.plan import Plan, Sizes, TooSmall
+from mega_code.evaluation.plan import Plan, TooSmall
 from mega_code.evaluation.proposals import Candidate
 from mega_code.evaluation.room import Room
 from mega_code.evaluation.stamp import stamp
@@ -50,6 +50,7 @@ from mega_code.model_settings import MODEL
 from mega_code.skill import SKILL_MD, check_enhanced
 
 AGAIN = "Once that is mended, run it again; what was answered before is not paid for twice."
+IN_PART = "Only a part of the cases was measured; the figures are of those."
 WORSE_DESCRIPTION = "The new description was answered worse on the held-out queries; the original's stays."
 
 
@@ -58,21 +59,20 @@ def enhance(skill_dir: Path, skill_id: str, progress: Progress, now: datetime, r
 
     Raises what `progress` raises, OSError, and MegaCodeError `invalid_arguments` for settings that cannot be used.
     """
-    started = time.monotonic()
     limits, models = check(room.env)
     progress.phase("intake")
     with closing(Store(room.store)) as store:
+        life = Life(store, room.job_id)
         try:
             material = gather(skill_dir, skill_id)
-            outcome = _Trial(material, limits, models, store, progress, room).run(now)
+            outcome = _Trial(material, limits, models, store, life, progress, room).run(now)
         except Stop as stop:
             outcome = stop.outcome
-        except BudgetSpent as error:
-            outcome = blocked(f"The budget was spent before there was anything to compare: {error} {AGAIN}")
-        except ModelError as error:
-            outcome = blocked(f"The model could not be used: {error} {AGAIN}")
-        used = store.usage(room.job_id)
-    return outcome._replace(usage_snapshot={**used._asdict(), "wall_s": round(time.monotonic() - started, 3)})
+        except (BudgetSpent, ModelError) as error:
+            outcome = blocked(_too_early(error))
+        finally:
+            life.note()
+        return outcome._replace(usage_snapshot=store.usage(room.job_id)._asdict())
 
 
 def check(env: Mapping[str, str]) -> tuple[Limits, list[Model]]:
@@ -97,12 +97,20 @@ class _Trial:
     """One attempt at one job."""
 
     def __init__(
-        self, material: Material, limits: Limits, models: Sequence[Model], store: Store, progress: Progress, room: Room
+        self,
+        material: Material,
+        limits: Limits,
+        models: Sequence[Model],
+        store: Store,
+        life: Life,
+        progress: Progress,
+        room: Room,
     ) -> None:
         self.material = material
         self.limits = limits
         self.models = models
         self.store = store
+        self.life = life
         self.progress = progress
         self.room = room
         self.phase = "intake"
@@ -114,7 +122,7 @@ class _Trial:
         self._enter("evaluation_setup")
         size = self.material.sizes(self.models, self.limits.output_tokens)
         try:
-            planned = plan.plan(size, self.limits.calls)
+            planned = plan.plan(size, self.limits.calls, self.limits.tokens)
         except TooSmall as error:
             return blocked(f"Nothing was spent: {error}.")
         with ExitStack() as stack:
@@ -124,7 +132,7 @@ class _Trial:
             self.callers = [*callers]  # what loads skills joins them and is no model of the job
             for model in self.models:
                 stack.callback(model.close)
-            return self._compare(callers, size, planned, now)
+            return self._compare(callers, planned, now)
 
     def _calls(self, model: Model, pool: Executor) -> Calls:
         limits = self.limits
@@ -139,23 +147,28 @@ class _Trial:
             patience_s=limits.patience_s,
         )
 
-    def _compare(self, callers: Sequence[Calls], size: Sizes, planned: Plan, now: datetime) -> Outcome:
+    def _compare(self, callers: Sequence[Calls], planned: Plan, now: datetime) -> Outcome:
         material, first = self.material, callers[0]
         self._generate(first)
         loader = self._loader(first)
         models = [Models(caller, first, loader, self.limits.output_tokens) for caller in callers]
-        standing = self._standing(models[0], planned.repeats)
-        runs = [run for measured in standing.values() for one in measured for run in one.runs]
-        if all(run.completion.outcome == "refused" for run in runs):
-            return blocked(f"{self.models[0].name} refused every task.")
         book = account.Book(
             [model.name for model in self.models], SEED, planned, material.cases, material.triggers, material.notes
         )
+        try:
+            standing = self._standing(models[0], planned.repeats)
+        except (BudgetSpent, ModelError) as error:
+            book.add(0, self._standing_so_far(models[0], first, planned.repeats))
+            book.notes.append(IN_PART)
+            return blocked(_too_early(error), book.evaluation() if book.measured[0] else {})
+        runs = [run for measured in standing.values() for one in measured for run in one.runs]
+        if all(run.completion.outcome == "refused" for run in runs):
+            return blocked(f"{self.models[0].name} refused every task.")
         book.add(0, standing)
         lineage: list[JSON] = []
         try:
             book.trigger(ORIGINAL, self._triggers(loader, proposals.original(material.skill.text).description))
-            return self._improve(models, book, self._search(models[0], first, size, planned, lineage), now)
+            return self._improve(models, book, self._search(models[0], first, planned, lineage), now)
         except BudgetSpent as error:
             return blocked(f"The budget was spent before there was a decision: {error}", book.evaluation(), lineage)
         except ModelError as error:
@@ -165,6 +178,7 @@ class _Trial:
         """Search, and compare what was found."""
         self._enter("iterating")
         kept = search(work)
+        book.notes += work.early
         self._enter("publishing")
         best, broken = choose_best(kept, self.material.skill)
         if best:
@@ -172,8 +186,8 @@ class _Trial:
             return self._decide(best, models, book, work.lineage, now)
         if broken:
             return violated(broken, book.evaluation(), work.lineage)
-        reason = "No candidate did better than the skill as uploaded on the train cases. "
-        return unchanged(reason + book.standing_words(), book.evaluation(), work.lineage)
+        reason = "No candidate did better than the skill as uploaded on the train cases."
+        return unchanged(" ".join([reason, *work.early, book.standing_words()]), book.evaluation(), work.lineage)
 
     def _decide(
         self,
@@ -231,9 +245,25 @@ class _Trial:
 
     def _standing(self, models: Models, repeats: int) -> dict[str, list[Measured]]:
         """The two arms that never change: each case once a repeat in the whole job."""
+        return arms.measure(self._texts(), self._work(repeats), models, SEED)
+
+    def _standing_so_far(self, models: Models, first: Calls, repeats: int) -> dict[str, list[Measured]]:
+        """What is known of them where they could not be measured to the end: cases whose every answer has come."""
+        known = models._replace(task=Remembered(first), judge=Remembered(first))
+        found: dict[str, list[Measured]] = {}
+        for arm, text in self._texts().items():
+            for one in self._work(repeats):
+                with suppress(NotKnown):
+                    found.setdefault(arm, []).extend(arms.measure({arm: text}, [one], known, SEED)[arm])
+        held_out = self.material.cases.held_out
+        return {arm: measured for arm, measured in found.items() if any(one.case in held_out for one in measured)}
+
+    def _texts(self) -> dict[str, str]:
+        return {BASELINE: "", ORIGINAL: self.material.skill.text}
+
+    def _work(self, repeats: int) -> list[tuple[cases.Case, int]]:
         split = self.material.cases
-        work = [*((case, 1) for case in split.train), *((case, repeats) for case in split.held_out)]
-        return arms.measure({BASELINE: "", ORIGINAL: self.material.skill.text}, work, models, SEED)
+        return [*((case, 1) for case in split.train), *((case, repeats) for case in split.held_out)]
 
     def _triggers(self, loader: Loader, description: str) -> list[bool]:
         name, held = self.material.name, self.material.triggers.held_out
@@ -248,9 +278,8 @@ class _Trial:
         self.callers.append(caller)
         return Loader(caller, _to_the_client)
 
-    def _search(self, models: Models, first: Calls, size: Sizes, planned: Plan, lineage: list[JSON]) -> Search:
+    def _search(self, models: Models, first: Calls, planned: Plan, lineage: list[JSON]) -> Search:
         material = self.material
-        needed = planned.reserve_calls + plan.iteration_calls(size)
         return Search(
             name=material.name,
             text=material.skill.text,
@@ -261,9 +290,10 @@ class _Trial:
             seed=SEED,
             iterations=planned.iterations,
             run_dir=self.room.workspace / f"search-{self._mark()}",
-            enough=lambda: self.budget.has_room(needed),
+            lacking=lambda: self.budget.lacks(*planned.room),
             iteration=self.progress.iteration,
             lineage=lineage,
+            early=[],
         )
 
     def _mark(self) -> str:
@@ -305,9 +335,17 @@ class _Trial:
 
     def _check(self) -> None:
         """Raises where the job is cancelled or no longer ours."""
+        self.life.tick()
         self.progress.phase(self.phase)
         if any(caller.landed for caller in self.callers):
             self.progress.worked()
+
+
+def _too_early(error: Exception) -> str:
+    """Why there is nothing to compare."""
+    short = isinstance(error, BudgetSpent)
+    what = "The budget was spent before there was anything to compare" if short else "The model could not be used"
+    return f"{what}: {error} {AGAIN}"
 
 
 def _to_the_client(name: str, description: str, trigger: triggers.Trigger, seed: int) -> Request:

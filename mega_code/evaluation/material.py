@@ -35,12 +35,17 @@ class Material:
     cases: cases.Split = NO_CASES
 
     def halve(self, found: Sequence[Case]) -> None:
-        """Split the cases. Raises Stop where too few are held out to settle anything."""
+        """Split the cases. Raises Stop where too few are held out to settle anything.
+
+        Cases with the same prompt are one task, which a model answers once: they can settle no more than one case can.
+        """
         self.cases = cases.split(found, SEED)
-        few = decision.too_few(len(self.cases.held_out))
+        different = len({cases.words(case.prompt) for case in self.cases.held_out})
+        few = decision.too_few(different)
         if few:
+            alike = "Cases with the same prompt count as one. " if different < len(self.cases.held_out) else ""
             advice = f"Write at least {FEWEST_CASES} cases in {cases.PATH}, or leave it out and have them generated."
-            raise Stop(unchanged(f"Inconclusive, and nothing was spent on it: {few} {advice}", {}, []))
+            raise Stop(unchanged(f"Inconclusive, and nothing was spent on it: {few} {alike}{advice}", {}, []))
 
     def sizes(self, models: Sequence[Model], output_tokens: int) -> Sizes:
         """What a plan is made from; the most there can be, where cases or queries are still to be generated."""

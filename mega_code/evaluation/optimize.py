@@ -7,7 +7,6 @@ resumed search asks what the undisturbed one would have asked.
 
 from __future__ import annotations
 
-import contextlib
 import difflib
 import importlib.util
 import logging
@@ -43,9 +42,10 @@ Item = Union[Case, Trigger]
 
 
 class Search(NamedTuple):
-    """What a search works on. `enough` says before each iteration whether the budget has room for one more.
+    """What a search works on. `lacking` says before each iteration which limit has no room for one more, or nothing.
 
-    `lineage` is filled as the search goes, so that it is there however that ends.
+    `lineage` is filled as the search goes, so that it is there however that ends; `early` with a sentence where the
+    budget has ended it.
     """
 
     name: str
@@ -57,9 +57,10 @@ class Search(NamedTuple):
     seed: int
     iterations: int
     run_dir: Path
-    enough: Callable[[], bool]
+    lacking: Callable[[], str]
     iteration: Callable[[int, int], None]
     lineage: list[JSON]
+    early: list[str]
 
 
 class Found(NamedTuple):
@@ -75,14 +76,14 @@ class Found(NamedTuple):
 def search(work: Search) -> list[Found]:
     """Every candidate that was kept, the original first.
 
-    Raises what the models and `iteration` raise; a spent budget only ends the search, once the original is measured.
+    Raises what the models and `iteration` raise; a spent budget only ends the search, once a candidate is measured.
     """
     import gepa
 
     adapter = Adapter(work)
     items: list[Item] = [*work.cases, *work.triggers]
     _prepare(work.run_dir, adapter)
-    with contextlib.suppress(BudgetSpent):
+    try:
         gepa.optimize(
             seed_candidate=adapter.seed._asdict(),
             trainset=items,
@@ -100,9 +101,17 @@ def search(work: Search) -> list[Found]:
             seed=work.seed,
             raise_on_exception=True,
         )
+    except BudgetSpent as error:
+        adapter.short = str(error)
     if adapter.trouble:
         raise adapter.trouble
-    return adapter.kept()
+    kept = adapter.kept()
+    if adapter.short and not any(entry["train_score"] is not None for entry in work.lineage[1:]):
+        raise BudgetSpent(f"no candidate could be tried. {adapter.short}")
+    if adapter.short:
+        begun = f"{adapter.begun} of up to {work.iterations} iterations"
+        work.early.append(f"The budget ended the search after {begun}: {adapter.short}")
+    return kept
 
 
 def _prepare(run_dir: Path, adapter: Adapter) -> None:
@@ -143,7 +152,8 @@ class Adapter:
     def __init__(self, work: Search) -> None:
         self.work = work
         self.seed = proposals.original(work.text)
-        self.spent = False
+        self.begun = 0
+        self.short = ""
         self.trouble: Optional[Exception] = None
         self.lineage = work.lineage
         self.restart()
@@ -182,8 +192,8 @@ class Adapter:
             return {}
         try:
             answer = self._ask(parent, component, reflective_dataset[component])
-        except BudgetSpent:
-            self.spent = True
+        except BudgetSpent as error:
+            self.short = str(error)
             return {}
         except Exception as error:
             self.trouble = error  # gepa takes what is raised here for one bad proposal
@@ -228,11 +238,15 @@ class Adapter:
 
     def done(self, state: Any) -> bool:
         """Whether to end before the next iteration; tells how far the search is where not."""
-        number = state.i + 2
+        self.begun = state.i + 1
         stale = len(self.lineage) > STALE and all(entry["body"] is None for entry in self.lineage[-STALE:])
-        if self.trouble or self.spent or stale or number > self.work.iterations or not self.work.enough():
+        if self.trouble or self.short or stale or self.begun >= self.work.iterations:
             return True
-        self.work.iteration(number, self.work.iterations)
+        self.short = self.work.lacking()
+        if self.short:
+            return True
+        self.begun += 1
+        self.work.iteration(self.begun, self.work.iterations)
         return False
 
     # Ours

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, Optional
 
 from mega_code.evaluation import generate, grading, proposals, triggers
 from mega_code.evaluation.arms import JUDGE_ATTEMPTS
@@ -68,13 +68,17 @@ class Most(NamedTuple):
 
 
 class Plan(NamedTuple):
-    """`calls` and `tokens` are the most that the job can use; failed calls that are sent again come on top of it."""
+    """`calls` and `tokens` are the most that the job can use; failed calls that are sent again come on top of it.
+
+    `iterations` are the most there can be, where all but one give a candidate that is dropped early. `room` is what
+    must be left before one begins: for the whole of it, and for the comparison at the end.
+    """
 
     repeats: int
     iterations: int
     calls: int
     tokens: int
-    reserve_calls: int
+    room: Most
 
     def as_json(self) -> dict[str, Any]:
         """The plan as the result carries it."""
@@ -82,7 +86,7 @@ class Plan(NamedTuple):
 
 
 class TooSmall(Exception):
-    """No plan fits the budget; the message says how many calls would do."""
+    """No plan fits the budget; the message says how many calls, or tokens, would do."""
 
 
 def half(found: Sequence[Case], queries: Sequence[Trigger]) -> Half:
@@ -109,22 +113,31 @@ def unknown_queries(of: Half) -> Half:
     return of._replace(queries=queries, query_bytes=queries * generate.QUERY_BYTES)
 
 
-def plan(sizes: Sizes, max_calls: int) -> Plan:
-    """The plan with the most repeats that leaves room for a search. Raises TooSmall."""
+def plan(sizes: Sizes, max_calls: int, max_tokens: Optional[int] = None) -> Plan:
+    """The plan with the most repeats that leaves room for a search: for one iteration that is measured on all of train,
+    at least. Raises TooSmall.
+
+    It takes every judge to answer well. The tokens of a search are not counted beyond its first iteration, since calls
+    take a small part of the most that they can.
+    """
     for repeats, fewest in zip(range(REPEATS, 0, -1), FEWEST_ITERATIONS):
-        fixed = _fixed(sizes, repeats, 1).calls
-        iterations = min(ITERATIONS, (max_calls - fixed) // _dropped(sizes))
-        if iterations >= fewest:
+        least = _fixed(sizes, repeats, 1) + _iteration(sizes, 1)
+        iterations = min(ITERATIONS, 1 + (max_calls - least.calls) // _dropped(sizes))
+        if iterations >= fewest and (max_tokens is None or least.tokens <= max_tokens):
             worst = _fixed(sizes, repeats, JUDGE_ATTEMPTS) + _iteration(sizes, JUDGE_ATTEMPTS).times(iterations)
-            reserve = _last(sizes, repeats, 1).calls
-            return Plan(repeats, iterations, min(max_calls, worst.calls), worst.tokens, reserve)
-    needed = _fixed(sizes, 1, 1).calls + _dropped(sizes)
-    raise TooSmall(f"this job needs at least {needed} calls, and MEGA_CODE_MAX_CALLS is {max_calls}")
+            tokens = worst.tokens if max_tokens is None else min(max_tokens, worst.tokens)
+            room = _last(sizes, repeats, 1) + _iteration(sizes, 1)
+            return Plan(repeats, iterations, min(max_calls, worst.calls), tokens, room)
+    raise TooSmall(_too_small(_fixed(sizes, 1, 1) + _iteration(sizes, 1), max_calls, max_tokens))
 
 
-def iteration_calls(sizes: Sizes) -> int:
-    """The most calls that one iteration takes where every judge answers well."""
-    return _iteration(sizes, 1).calls
+def _too_small(least: Most, max_calls: int, max_tokens: Optional[int]) -> str:
+    if least.calls > max_calls:
+        return f"this job needs at least {least.calls} calls, and MEGA_CODE_MAX_CALLS is {max_calls}"
+    return (
+        f"the shortest job with these cases could take {least.tokens:,} tokens, and MEGA_CODE_MAX_TOKENS is"
+        f" {max_tokens:,}; a lower MEGA_CODE_MAX_OUTPUT_TOKENS makes that less"
+    )
 
 
 def _fixed(sizes: Sizes, repeats: int, judges: int) -> Most:

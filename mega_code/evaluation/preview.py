@@ -36,7 +36,7 @@ def preview(skill_dir: Path, env: Mapping[str, str]) -> list[str]:
     said = [f"Model{'s' if len(models) > 1 else ''}: {', '.join(model.name for model in models)}."]
     try:
         material = gather(skill_dir, skill_dir.name)
-        planned = plan.plan(material.sizes(models, limits.output_tokens), limits.calls)
+        planned = plan.plan(material.sizes(models, limits.output_tokens), limits.calls, limits.tokens)
     except Stop as stop:
         return [*said, f"The job would end {stop.outcome.status} without a call: {stop.outcome.reason}"]
     except TooSmall as error:

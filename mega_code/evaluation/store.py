@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import itertools
 import os
 import sqlite3
 import threading
@@ -16,9 +17,8 @@ from mega_code.evaluation.budget import Spent
 from mega_code.evaluation.models.base import Completion
 
 BUSY_S = 30.0
-VERSION = 1
 # An attempt is open from before it is sent until its end is known: one whose process was killed stays open for good.
-SCHEMA = (
+FIRST = (
     """CREATE TABLE completions (
         key TEXT PRIMARY KEY,
         text TEXT NOT NULL,
@@ -42,17 +42,21 @@ SCHEMA = (
     "CREATE INDEX attempts ON ledger (job, key)",
     "CREATE TABLE reused (job TEXT NOT NULL, key TEXT NOT NULL, PRIMARY KEY (job, key)) WITHOUT ROWID",
 )
+LIVES = ("CREATE TABLE lives (life INTEGER PRIMARY KEY, job TEXT NOT NULL, wall_s REAL NOT NULL DEFAULT 0)",)
+SCHEMA = (FIRST, LIVES)  # what each version has added
+VERSION = len(SCHEMA)
 
 
 class Usage(NamedTuple):
     """What a job has used over all its lives: attempts sent, distinct requests that another job had paid for, and
-    what the answers have cost."""
+    what the answers have cost; and for how long it was worked on."""
 
     calls: int
     cached_calls: int
     input_tokens: int
     output_tokens: int
     cost_usd: float
+    wall_s: float = 0.0
 
 
 class Store:
@@ -93,7 +97,7 @@ class Store:
             if version > VERSION:
                 raise MegaCodeError("invalid_path", f"{str(path)!r} was made by a newer mega-code; update this one.")
             if version < VERSION:
-                for statement in SCHEMA:
+                for statement in itertools.chain(*SCHEMA[version:]):
                     tx.execute(statement)
                 tx.execute(f"PRAGMA user_version = {VERSION}")
 
@@ -170,6 +174,23 @@ class Store:
         with self._transaction() as tx:
             tx.execute("UPDATE ledger SET state = 'failed' WHERE ticket = ?", (ticket,))
 
+    def withdraw(self, ticket: int) -> None:
+        """Note that an attempt was never sent, as if there had been none."""
+        with self._transaction() as tx:
+            tx.execute("DELETE FROM ledger WHERE ticket = ?", (ticket,))
+
+    def live(self, job: str) -> int:
+        """Note that a job is worked on from now on; the number of this life of it."""
+        with self._transaction() as tx:
+            life = tx.execute("INSERT INTO lives (job) VALUES (?)", (job,)).lastrowid
+            assert life is not None
+            return life
+
+    def lived(self, life: int, wall_s: float) -> None:
+        """Note how long a life has lasted by now."""
+        with self._transaction() as tx:
+            tx.execute("UPDATE lives SET wall_s = ? WHERE life = ?", (wall_s, life))
+
     def usage(self, job: str) -> Usage:
         """What a job has used so far."""
         with self._lock:
@@ -178,7 +199,8 @@ class Store:
                 job,
             )
             (cached,) = self._row("SELECT COUNT(*) FROM reused WHERE job = ?", job)
-        return Usage(int(calls), int(cached), int(used[0]), int(used[1]), used[2])
+            (wall_s,) = self._row("SELECT TOTAL(wall_s) FROM lives WHERE job = ?", job)
+        return Usage(int(calls), int(cached), int(used[0]), int(used[1]), used[2], round(wall_s, 3))
 
     def spent(self, job: str) -> Spent:
         """What counts against the limits of a job."""

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import signal
+import sqlite3
 import subprocess
 import sys
 import threading
 import time
 from collections.abc import Iterator
+from contextlib import closing
 from pathlib import Path
 from typing import Any, Callable, Optional
 
@@ -15,10 +17,11 @@ import pytest
 
 from mega_code.evaluation import calls as module
 from mega_code.evaluation.budget import Budget, BudgetSpent, Limits, Spent
-from mega_code.evaluation.calls import Calls, ModelUnavailable
+from mega_code.evaluation.calls import Calls
 from mega_code.evaluation.executor import executor
 from mega_code.evaluation.models import ModelError, Request, choose
-from mega_code.evaluation.store import Store, Usage
+from mega_code.evaluation.patience import ModelUnavailable
+from mega_code.evaluation.store import SCHEMA, Store, Usage
 from support.model_server import MODEL, Answer, ModelServer, Reply
 from support.room import REPOSITORY, Room
 
@@ -99,6 +102,24 @@ def test_a_job_that_asks_again_pays_nothing_and_another_job_counts_what_it_was_s
     assert store.usage("job-2") == Usage(1, 1, 3, 4, 0.0) and server.count() == 3
 
 
+def test_a_store_of_an_earlier_version_keeps_what_it_knows(server: ModelServer, path: Path, make: Make) -> None:
+    old = path.with_name("old.sqlite")
+    with closing(sqlite3.connect(old)) as before:
+        for statement in SCHEMA[0]:
+            before.execute(statement)
+        before.execute("PRAGMA user_version = 1")
+        key = make().key(ask(1))
+        before.execute("INSERT INTO completions VALUES (?, 'kept', 'm', 1, 1, 0, 'answer')", (key,))
+        before.commit()
+    for _ in range(2):
+        with closing(Store(old)) as opened:
+            opened.lived(opened.live(JOB), 1.5)
+            known = opened.get(JOB, key)
+            assert known and known.text == "kept"
+            usage = opened.usage(JOB)
+    assert usage == Usage(0, 1, 0, 0, 0.0, 3.0)
+
+
 def test_other_parameters_are_another_question(make: Make, server: ModelServer) -> None:
     calls = make()
     base = ask(1)
@@ -167,6 +188,94 @@ def test_patience_ends(
     with pytest.raises(ModelUnavailable, match=says):
         make(**options).complete(ask(1))
     assert server.count() == sent and store.spent(JOB) == Spent(sent, 0, 0.0)
+
+
+def test_an_outage_is_waited_out_by_all_calls_together_and_costs_few_of_them(
+    make: Make, server: ModelServer, store: Store
+) -> None:
+    def answer(role: str, system: str, prompt: str) -> Answer:
+        return Reply(status=503) if calls.clock() < 1010 else echo(role, system, prompt)
+
+    server.answer = answer
+    calls = make(limits=Limits(calls=32, concurrency=8))
+    answers = calls.complete_all([ask(n) for n in range(20)])
+    assert [answer.text for answer in answers] == [f"answer to question {n}" for n in range(20)]
+    # Eight were in the air when it began; then one at a time, after 2, 6 and 14 seconds or somewhat less.
+    assert server.count() == store.spent(JOB).calls == 8 + 2 + 20
+
+
+def test_an_outage_that_lasts_is_given_up_after_six_attempts_of_all_calls_together(
+    make: Make, server: ModelServer, store: Store
+) -> None:
+    server.answer = lambda *_: Reply(status=503)
+    with pytest.raises(ModelUnavailable, match=r"HTTP 503: said by the endpoint\. That was the last of 6 attempts\."):
+        make(limits=Limits(concurrency=8)).complete_all([ask(n) for n in range(20)])
+    assert server.count() == 8 + 5 == store.spent(JOB).calls
+
+
+def test_calls_that_never_left_count_for_nothing_and_the_model_is_what_cannot_be_reached(
+    make: Make, store: Store
+) -> None:
+    nobody = {"MEGA_CODE_MODEL_URL": "http://127.0.0.1:9/v1"}
+    calls = make(limits=Limits(calls=3, concurrency=2), env=nobody)
+    with pytest.raises(ModelUnavailable, match=r"cannot be reached\. That was the last of 6 attempts\."):
+        calls.complete_all([ask(n) for n in range(20)])
+    assert store.usage(JOB) == Usage(0, 0, 0, 0, 0.0) and store.spent(JOB) == Spent()
+    assert calls.budget.lacks(3, 0) == ""
+
+
+def test_a_budget_that_failed_calls_have_used_up_names_the_trouble(make: Make, server: ModelServer) -> None:
+    server.answer = lambda *_: Reply(status=503)
+    with pytest.raises(BudgetSpent) as caught:
+        make(limits=Limits(calls=4, concurrency=2)).complete_all([ask(n) for n in range(20)])
+    assert str(caught.value) == (
+        "MEGA_CODE_MAX_CALLS is 4, and 4 calls are made. The last one failed: The model's endpoint answers HTTP 503: said"
+        " by the endpoint."
+    )
+
+
+def test_one_question_that_fails_holds_nobody_up_for_longer_than_it_takes_to_ask_another(
+    make: Make, server: ModelServer
+) -> None:
+    def answer(role: str, system: str, prompt: str) -> Answer:
+        first = prompt == "question 0" and server.count() == 1
+        return Reply(status=500) if first else echo(role, system, prompt)
+
+    server.answer = answer
+    calls = make(limits=Limits(concurrency=1))
+    assert len(calls.complete_all([ask(n) for n in range(20)])) == 20
+    assert server.count() == 21 and calls.clock() < 1003
+
+
+def test_a_question_that_is_never_answered_ends_the_asking_and_all_others_are_answered_first(
+    make: Make, server: ModelServer, store: Store
+) -> None:
+    server.answer = lambda role, system, prompt: (
+        Reply(status=500) if prompt == "question 0" else echo(role, system, prompt)
+    )
+    calls = make(limits=Limits(concurrency=2))
+    with pytest.raises(ModelUnavailable, match=r"HTTP 500.*That was the last of 6 attempts\."):
+        calls.complete_all([ask(n) for n in range(20)])
+    assert server.count() == store.spent(JOB).calls == 19 + 6
+    assert [store.knows(calls.key(ask(n))) for n in range(20)] == [False] + [True] * 19
+
+
+def test_every_request_counts_where_the_endpoint_wants_to_be_asked_in_another_way(
+    make: Make, server: ModelServer, store: Store
+) -> None:
+    together = threading.Barrier(4)
+
+    def answer(role: str, system: str, prompt: str) -> Answer:
+        body = next(one.body for one in reversed(server.requests) if one.prompt == prompt)
+        if "max_tokens" not in body:
+            return echo(role, system, prompt)
+        together.wait(20)
+        return Reply(status=400, body={"error": {"message": "Use 'max_completion_tokens'."}})
+
+    server.answer = answer
+    calls = make(limits=Limits(calls=14, concurrency=4))
+    assert len(calls.complete_all([ask(n) for n in range(10)])) == 10
+    assert server.count() == store.spent(JOB).calls == 14 and calls.clock() == 1000
 
 
 def test_a_wrong_key_is_not_tried_again(make: Make, server: ModelServer) -> None:

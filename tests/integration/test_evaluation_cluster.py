@@ -136,6 +136,23 @@ def test_a_cluster_gives_the_same_answers_though_one_of_its_workers_is_killed(
 
 @with_cluster
 @pytest.mark.slow
+def test_what_an_endpoint_teaches_a_worker_is_known_to_all_of_them(
+    server: ModelServer, cluster: Processes, room: Room
+) -> None:
+    def answer(role: str, system: str, prompt: str) -> Answer:
+        other = Reply(status=400, body={"error": {"message": "Use 'max_completion_tokens'."}})
+        return other if "max_tokens" in server.requests[-1].body else f"answer to {prompt}"
+
+    server.answer = answer
+    on_cluster = calls(server, room.root / "1.sqlite", {"MEGA_CODE_EXECUTOR": cluster.address()})
+    for number in range(3):
+        assert on_cluster.complete(Request("task", "", f"question {number}")).text == f"answer to question {number}"
+    assert server.count() == on_cluster.store.usage("job").calls == 4
+    on_cluster.executor.shutdown()
+
+
+@with_cluster
+@pytest.mark.slow
 def test_a_cluster_that_goes_away_is_trouble_of_the_model_and_not_a_hang(
     server: ModelServer, cluster: Processes, room: Room
 ) -> None:

@@ -78,6 +78,7 @@ def test_parts_of_an_answer_are_one_text_and_the_endpoints_model_is_named(ask: A
 def test_prices_count_where_the_endpoint_says_no_cost(ask: Ask) -> None:
     prices = {"MEGA_CODE_PRICE_INPUT": "1000000", "MEGA_CODE_PRICE_OUTPUT": "2000000"}
     assert ask("a b c", **prices).cost_usd == 7 + 6
+    assert ask(Reply("a b c", usage={"cost": 0}), **prices).cost_usd == 7 + 6
     assert ask(Reply("a b c", usage={"cost": 0.5}), **prices).cost_usd == 0.5
 
 
@@ -128,7 +129,7 @@ def test_an_endpoint_that_does_not_answer_is_given_up_in_time(ask: Ask) -> None:
 def test_an_endpoint_that_is_not_there_has_cost_nothing(ask: Ask) -> None:
     with pytest.raises(ModelError, match="cannot be reached") as caught:
         ask(MEGA_CODE_MODEL_URL="http://127.0.0.1:9/v1")
-    assert caught.value.transient and not caught.value.charged
+    assert caught.value.transient and not caught.value.charged and not caught.value.sent
 
 
 def test_an_answer_that_never_ends_is_cut_off(ask: Ask, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -137,15 +138,25 @@ def test_an_answer_that_never_ends_is_cut_off(ask: Ask, monkeypatch: pytest.Monk
         ask(Reply(body=b" " * 200_000))
 
 
-def test_the_other_name_of_the_token_limit_is_found_out_once(server: ModelServer, room: Room) -> None:
+def test_the_other_name_of_the_token_limit_is_said_once_and_asked_with_from_then_on(
+    server: ModelServer, room: Room
+) -> None:
     refusal = {"error": {"message": "Unsupported parameter: use 'max_completion_tokens' instead of 'max_tokens'."}}
     server.answer = lambda *_: (
         Reply(status=400, body=refusal) if "max_tokens" in server.requests[-1].body else Reply("fine")
     )
     model = choose(f"openai:{MODEL}", server.env)[0]
+    with pytest.raises(ModelError, match="Unsupported parameter") as caught:
+        model.complete(ASK)
+    assert (caught.value.transient, caught.value.lesson) == (False, "max_completion_tokens")
+    model.learn(caught.value.lesson)
     assert [model.complete(ASK).text for _ in range(2)] == ["fine", "fine"]
+    server.answer = lambda *_: Reply(status=400, body=refusal)
+    with pytest.raises(ModelError, match="Unsupported parameter") as caught:
+        model.complete(ASK)
+    assert caught.value.lesson == ""
     limits: list[Mapping[str, Any]] = [asked.body for asked in server.requests]
-    assert [body.get("max_tokens") or -body["max_completion_tokens"] for body in limits] == [321, -321, -321]
+    assert [body.get("max_tokens") or -body["max_completion_tokens"] for body in limits] == [321, -321, -321, -321]
 
 
 def test_neither_netrc_nor_a_proxy_comes_between_this_machine_and_itself(

@@ -17,7 +17,7 @@ from mega_code.evaluation.store import Store
 from mega_code.gateway.server import Gateway
 from support.gateway import Client, Outcome, client_of, running, skill_zip
 
-USED = {"calls": 2, "cached_calls": 0, "input_tokens": 9, "output_tokens": 2, "cost_usd": 0.5}
+USED = {"calls": 2, "cached_calls": 0, "input_tokens": 9, "output_tokens": 2, "cost_usd": 0.5, "wall_s": 7.5}
 
 
 class Spender:
@@ -30,6 +30,8 @@ class Spender:
     def __call__(self, skill_dir: Path, skill_id: str, progress: Any, now: datetime) -> Outcome:
         with closing(Store(self.store)) as store:
             first, _ = (store.begin(progress.job_id, key, Spent(1, 100, 1.0)) for key in ("answered", "open"))
+            store.lived(store.live(progress.job_id), 2.5)
+            store.lived(store.live(progress.job_id), 5.0)
             store.settle(first, Completion("Yes.", "m", 9, 2, 0.5))
         self.paid.set()
         while not self.fail.wait(0.01):

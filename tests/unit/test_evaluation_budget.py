@@ -120,6 +120,28 @@ def test_without_prices_the_first_call_goes_alone_and_says_what_a_token_costs() 
         budget.reserve(1, 1)
 
 
+def test_calls_in_the_air_are_taken_to_cost_what_the_dearest_one_did_once_that_is_known() -> None:
+    budget = Budget(Limits(cost_usd=1.0))
+    first = budget.reserve(10, 10)
+    assert first
+    budget.settle(first, answer(10, 10, 0.0002))
+    second, third = budget.reserve(10, 10), budget.reserve(10, 10)
+    assert second and third and third.cost_usd == pytest.approx(0.0002)
+    budget.settle(second, answer(10, 10, 0.4))
+    assert budget.reserve(10, 10) is None  # the third may cost 0.4 too, and then it would be 1.2
+    budget.settle(third, answer(10, 10, 0.0002))
+    assert budget.reserve(10, 10)
+
+
+def test_a_model_that_is_dearer_than_the_prices_that_are_set_is_taken_to_stay_so() -> None:
+    budget = Budget(Limits(cost_usd=1.0, prices=Prices(1000.0, 1000.0)))
+    first = budget.reserve(50, 50)
+    assert first and first.cost_usd == pytest.approx(0.1)
+    budget.settle(first, answer(50, 50, 0.4))
+    second = budget.reserve(50, 50)
+    assert second and second.cost_usd == pytest.approx(0.4) and budget.reserve(50, 50) is None
+
+
 def test_a_limit_on_cost_is_no_limit_where_a_model_says_no_cost_and_is_refused() -> None:
     budget = Budget(Limits(cost_usd=1.0))
     first = budget.reserve(1, 1)

@@ -63,8 +63,9 @@ def test_the_key_stands_in_no_repr_and_in_no_pickle(monkeypatch: pytest.MonkeyPa
 
 
 def test_an_error_of_a_model_comes_whole_through_a_pickle() -> None:
-    error = pickle.loads(pickle.dumps(ModelError("Busy.", transient=True, retry_after_s=3.5, charged=True)))
+    error = pickle.loads(pickle.dumps(ModelError("Busy.", True, 3.5, charged=True, sent=False, lesson="otherwise")))
     assert (str(error), error.transient, error.retry_after_s, error.charged) == ("Busy.", True, 3.5, True)
+    assert (error.sent, error.lesson) == (False, "otherwise")
 
 
 def test_limits_have_their_defaults_and_take_what_the_environment_says() -> None:

@@ -35,6 +35,9 @@ class Slow:
             raise ModelError("It is broken.")
         return Completion("yes", self.name, 1, 1, 0.0)
 
+    def learn(self, lesson: str) -> None:
+        """It has nothing to teach."""
+
     def close(self) -> None:
         """Nothing is in flight."""
 

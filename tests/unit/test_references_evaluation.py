@@ -13,10 +13,10 @@ from mega_code import model_settings
 from mega_code.errors import MegaCodeError
 from mega_code.evaluation import cases, decision, generate, grading, material, plan, triggers
 from mega_code.evaluation.budget import Limits
-from mega_code.evaluation.calls import ATTEMPTS
 from mega_code.evaluation.cases import Expectation
 from mega_code.evaluation.models import agents, openai
 from mega_code.evaluation.outcome import Outcome
+from mega_code.evaluation.patience import ATTEMPTS
 from mega_code.evaluation.statistics import ALPHA, FEWEST_CASES, LEVEL
 from mega_code.gateway.folders import HISTORY, Folders
 from mega_code.job import TERMINAL

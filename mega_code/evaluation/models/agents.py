@@ -44,6 +44,9 @@ class Agent:
     def key(self) -> str:
         return f"{self.name} {self._wrapping()}"
 
+    def learn(self, lesson: str) -> None:
+        """There is nothing that an agent wants to be asked differently."""
+
     def close(self) -> None:
         self._programs.close()
 

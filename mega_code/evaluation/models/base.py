@@ -52,7 +52,12 @@ class Model(Protocol):
         ...
 
     def complete(self, request: Request) -> Completion:
-        """One attempt. Raises ModelError; a refusal or an empty answer is a completion like any other."""
+        """One attempt, which sends one request. Raises ModelError; a refusal or an empty answer is a completion like
+        any other."""
+        ...
+
+    def learn(self, lesson: str) -> None:
+        """Ask in another way from now on, as a ModelError has said, be it one of a copy."""
         ...
 
     def close(self) -> None:
@@ -70,16 +75,25 @@ class ModelError(Exception):
     """No answer; the message is a sentence for a person and holds no secret.
 
     `transient`: trying again may help, after `retry_after_s` seconds where the model says so. `charged`: what the
-    attempt has cost is not known, and may be as much as an answer costs.
+    attempt has cost is not known, and may be as much as an answer costs. Not `sent`: nothing of it has left this
+    machine. `lesson`: once the model has been told this with `learn`, trying again at once helps.
     """
 
     def __init__(
-        self, message: str, transient: bool = False, retry_after_s: Optional[float] = None, charged: bool = False
+        self,
+        message: str,
+        transient: bool = False,
+        retry_after_s: Optional[float] = None,
+        charged: bool = False,
+        sent: bool = True,
+        lesson: str = "",
     ) -> None:
         super().__init__(message)
         self.transient = transient
         self.retry_after_s = retry_after_s
         self.charged = charged
+        self.sent = sent
+        self.lesson = lesson
 
 
 class Prices(NamedTuple):

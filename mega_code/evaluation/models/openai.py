@@ -34,6 +34,7 @@ CHUNK = 16 * 1024
 # The endpoint's own wrapping: a chat template puts a few tokens around each message.
 OVERHEAD_TOKENS = 64
 SAID = 300
+LIMIT, OTHER_LIMIT = "max_tokens", "max_completion_tokens"
 
 
 class OpenAI:
@@ -49,7 +50,7 @@ class OpenAI:
     ) -> None:
         self.name, self.url, self.timeout_s, self.price = model, url, timeout_s, price
         self._key = key
-        self._limit = "max_tokens"
+        self._limit = LIMIT
         self._lock = threading.Lock()
         self._session: Optional[requests.Session] = None
 
@@ -86,13 +87,15 @@ class OpenAI:
             raise ModelError(f"{KEY} is not set where the call runs; set it in the environment of every worker.")
         limit = self._limit
         status, headers, body = self._exchange(request, limit)
-        if status == 400 and limit == "max_tokens" and b"max_completion_tokens" in body:
-            self._limit = "max_completion_tokens"
-            status, headers, body = self._exchange(request, self._limit)
         answer = _json(body)
         if status != 200 or ("error" in answer and not answer.get("choices")):
-            return self._refusal_or_error(request, status, headers, answer)
+            other = status == 400 and limit != OTHER_LIMIT and OTHER_LIMIT.encode() in body
+            return self._refusal_or_error(request, status, headers, answer, OTHER_LIMIT if other else "")
         return self._completion(request, answer)
+
+    def learn(self, lesson: str) -> None:
+        """`lesson` is the name by which the endpoint knows the limit on output tokens."""
+        self._limit = lesson
 
     def _exchange(self, request: Request, limit: str) -> tuple[int, Mapping[str, str], bytes]:
         """Status, headers and body. Raises ModelError where none came."""
@@ -170,14 +173,15 @@ class OpenAI:
         tokens_in = estimated_tokens(request.system) + estimated_tokens(request.prompt) if given is None else given
         tokens_out = estimated_tokens(text) if got is None else got
         cost = usage.get("cost")
-        if isinstance(cost, bool) or not isinstance(cost, (int, float)) or not 0 <= cost < 1e9:
+        # An endpoint that knows no prices may well say 0.
+        if isinstance(cost, bool) or not isinstance(cost, (int, float)) or not 0 < cost < 1e9:
             cost = self.price.cost_usd(tokens_in, tokens_out) if self.price else 0.0
         named = answer.get("model")
         model = named if isinstance(named, str) and named else self.name
         return Completion(storable(text), storable(model), tokens_in, tokens_out, float(cost), outcome)
 
     def _refusal_or_error(
-        self, request: Request, status: int, headers: Mapping[str, str], answer: dict[str, Any]
+        self, request: Request, status: int, headers: Mapping[str, str], answer: dict[str, Any], lesson: str
     ) -> Completion:
         error = answer.get("error")
         error = error if isinstance(error, dict) else {"message": error or answer.get("message")}
@@ -189,7 +193,9 @@ class OpenAI:
         said = " ".join(str(error.get("message") or "").split())
         if self._key:
             said = said.replace(self._key, "***")
-        raise _error(status, str(code), storable(said[:SAID]), headers)
+        trouble = _error(status, str(code), storable(said[:SAID]), headers)
+        trouble.lesson = lesson
+        raise trouble
 
 
 def _error(status: int, code: str, said: str, headers: Mapping[str, str]) -> ModelError:
@@ -215,7 +221,7 @@ def _trouble(error: requests.RequestException) -> ModelError:
     if isinstance(error, requests.exceptions.SSLError):
         return ModelError("The certificate of the model's endpoint cannot be verified.")
     if isinstance(error, requests.ConnectTimeout) or refused:
-        return ModelError("The model's endpoint cannot be reached.", transient=True)
+        return ModelError("The model's endpoint cannot be reached.", transient=True, sent=False)
     if isinstance(error, requests.Timeout):
         return ModelError("The model's endpoint did not answer in time.", transient=True, charged=True)
     if isinstance(error, requests.ConnectionError):

@@ -131,6 +131,19 @@ def test_fewer_than_six_held_out_cases_are_said_before_anything_is_spent(enhance
     assert outcome.usage_snapshot["calls"] == 0
 
 
+def test_cases_with_the_same_prompt_count_as_one_and_that_is_said_before_anything_is_spent(enhance: Enhance) -> None:
+    alike = [{**case, "prompt": f"{' ' * n}The same question? "} for n, case in enumerate(evals(12))]
+    with ModelServer(knowing()) as server:
+        outcome = enhance(server, cases=alike)
+    assert (outcome.status, outcome.artifact_kind, server.requests) == ("succeeded", "source", [])
+    assert outcome.reason == (
+        "Inconclusive, and nothing was spent on it: With 1 held-out case nothing can be settled: even if every one came"
+        " out in favour, chance alone would do the same with probability 0.5, and 0.025 is the limit. It takes 6 at"
+        " least. Cases with the same prompt count as one. Write at least 12 cases in evals/evals.json, or leave it out"
+        " and have them generated."
+    )
+
+
 def test_malformed_cases_are_rejected_by_index_and_key(enhance: Enhance) -> None:
     with ModelServer(knowing()) as server:
         outcome = enhance(server, cases=[*evals(12), {"prompt": ""}], queries=[{"query": "a"}])
@@ -149,12 +162,12 @@ def test_a_budget_that_cannot_do_is_said_before_anything_is_spent(enhance: Enhan
     assert outcome.reason and "needs at least" in outcome.reason and "MEGA_CODE_MAX_CALLS is 20" in outcome.reason
 
 
-def test_a_budget_that_is_spent_on_the_way_blocks_the_job_and_is_never_passed(enhance: Enhance) -> None:
+@pytest.mark.parametrize("tokens", ["7000", "20000", "42000"])
+def test_tokens_that_could_not_do_are_said_before_anything_is_spent(enhance: Enhance, tokens: str) -> None:
     with ModelServer(knowing()) as server:
-        outcome = enhance(server, cases=evals(12), MEGA_CODE_MAX_TOKENS="7000")
-    used = outcome.usage_snapshot
-    assert outcome.status == "enhancement_blocked" and "MEGA_CODE_MAX_TOKENS is 7000" in str(outcome.reason)
-    assert 0 < used["calls"] == server.count() and used["input_tokens"] + used["output_tokens"] <= 7000
+        outcome = enhance(server, cases=evals(12), MEGA_CODE_MAX_TOKENS=tokens)
+    assert (outcome.status, server.requests) == ("enhancement_blocked", [])
+    assert str(outcome.reason).startswith("Nothing was spent: the shortest job with these cases could take ")
 
 
 def test_a_model_that_refuses_every_task_blocks_the_job(enhance: Enhance) -> None:

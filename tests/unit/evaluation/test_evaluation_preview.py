@@ -23,11 +23,11 @@ def test_a_static_job_costs_nothing(tmp_path: Path) -> None:
 
 def test_the_most_that_a_job_can_cost_is_said_with_its_limits(tmp_path: Path) -> None:
     skill = write_skill(tmp_path / "demo", cases=evals(32), queries=triggers(8))
-    assert preview(skill, {**MODEL, "MEGA_CODE_MAX_TOKENS": "900000"}) == [
+    assert preview(skill, {**MODEL, "MEGA_CODE_MAX_TOKENS": "2000000"}) == [
         "Model: small.",
         "It works on 32 cases of its own, 16 of them held out, 3 repeats each, with up to 10 iterations.",
-        "At most 398 calls and 2,760,866 tokens, if no call fails and is sent again; with those, never more than 400"
-        " calls or 900,000 tokens.",
+        "At most 398 calls and 2,000,000 tokens, if no call fails and is sent again; with those, never more than 400"
+        " calls or 2,000,000 tokens.",
     ]
 
 
@@ -41,7 +41,7 @@ def test_a_job_that_could_settle_nothing_is_said_before_it_begins(tmp_path: Path
 def test_a_budget_that_cannot_do_is_said_with_what_would(tmp_path: Path) -> None:
     said = preview(write_skill(tmp_path / "demo", cases=evals(12)), {**MODEL, "MEGA_CODE_MAX_CALLS": "10"})
     assert said[1] == (
-        "The job would end enhancement_blocked without a call: this job needs at least 72 calls, and"
+        "The job would end enhancement_blocked without a call: this job needs at least 83 calls, and"
         " MEGA_CODE_MAX_CALLS is 10."
     )
 
@@ -59,7 +59,7 @@ def test_the_script_previews_a_skill_by_name_or_folder_and_submits_nothing(room:
         assert (done.returncode, done.stderr) == (0, "")
         assert done.stdout.splitlines()[:2] == [
             "Model: small.",
-            "It works on cases to be generated, 3 repeats each, with up to 10 iterations.",
+            "It works on cases to be generated, 3 repeats each, with up to 7 iterations.",
         ]
     assert not (room.data / "gateway").exists()
     done = room.script("enhance.sh", "nobody", "--dry-run")

@@ -5,6 +5,8 @@ from __future__ import annotations
 import contextlib
 import itertools
 import json
+import re
+from contextlib import closing
 from pathlib import Path
 from typing import Any, Optional
 
@@ -16,6 +18,7 @@ from mega_code.evaluation.material import gather
 from mega_code.evaluation.models import choose
 from mega_code.evaluation.models.base import Completion
 from mega_code.evaluation.plan import TooSmall
+from mega_code.evaluation.store import Store
 from support.evaluation import BETTER, SKILL, Steps, evals, knowing, run, triggers, write_skill
 from support.model_server import Answer, ModelServer, Reply
 
@@ -65,6 +68,17 @@ def test_a_search_whose_state_cannot_be_read_starts_anew_and_ends_the_same(tmp_p
     )
 
 
+def test_a_job_that_was_killed_tells_how_long_all_its_lives_took(tmp_path: Path) -> None:
+    with ModelServer(knowing()) as server:
+        with pytest.raises(Killed):
+            enhance(server, tmp_path, Stops(3))
+        with closing(Store(tmp_path / "a job" / "completions.sqlite3")) as store:
+            before = store.usage("job-1").wall_s
+            store.lived(store.live("job-1"), 1000.0)
+        outcome = enhance(server, tmp_path)
+    assert before > 0 and outcome.usage_snapshot["wall_s"] > 1000 + before
+
+
 def test_another_limit_than_in_the_attempt_before_is_another_search(tmp_path: Path) -> None:
     with ModelServer(knowing()) as server:
         with pytest.raises(Killed):
@@ -93,14 +107,82 @@ def test_a_budget_that_ends_in_the_search_leaves_what_the_decision_needs(tmp_pat
 
     def answer(role: str, system: str, prompt: str) -> Answer:
         text = str(knowing(f"{BETTER}{next(numbers)}\n")(role, system, prompt))
-        return Reply(text, usage={"prompt_tokens": 400, "completion_tokens": 100})
+        return Reply(text, usage={"prompt_tokens": 900, "completion_tokens": 100})
 
     with ModelServer(answer) as server:
-        outcome = enhance(server, tmp_path, MEGA_CODE_MAX_TOKENS="50000", MEGA_CODE_MAX_OUTPUT_TOKENS="200")
+        outcome = enhance(server, tmp_path, MEGA_CODE_MAX_TOKENS="250000", MEGA_CODE_MAX_OUTPUT_TOKENS="200")
     used = outcome.usage_snapshot
-    assert used["input_tokens"] + used["output_tokens"] <= 50_000
+    assert used["input_tokens"] + used["output_tokens"] <= 250_000
     assert (outcome.status, outcome.artifact_kind) == ("succeeded", "enhanced"), outcome.reason
-    assert len(outcome.lineage) < 10
+    assert 1 < len(outcome.lineage) < 10
+    (note,) = outcome.evaluation["notes"]
+    assert re.fullmatch(
+        r"The budget ended the search after [1-9] of up to 10 iterations: MEGA_CODE_MAX_TOKENS is 250000; \d+ are used,"
+        r" and \d+ more could be needed\.",
+        note,
+    )
+
+
+def rude(malformed: int = 0) -> Any:
+    """A model for which no two answers are alike, no proposal helps, and so many judgements have to be asked for twice."""
+    numbers = itertools.count()
+    asked: set[str] = set()
+
+    def answer(role: str, system: str, prompt: str) -> Answer:
+        text = str(knowing("# Demo\n\nAnswer rudely.\n")(role, system, prompt))
+        if role == "judge" and "The skills:" not in prompt and prompt not in asked and len(asked) < malformed:
+            asked.add(prompt)
+            return "no grading"
+        if role == "propose":
+            return text.replace("rudely", f"rudely {next(numbers)}")
+        return f"{text} {next(numbers)}" if role == "task" else text
+
+    return answer
+
+
+def test_the_least_budget_that_is_taken_has_an_iteration_in_it(tmp_path: Path) -> None:
+    """81: two arms on 12 judged cases and 4 queries, one proposal that is run on all of train, and the comparison."""
+    skill = write_skill(tmp_path / "a skill", cases=evals(12, ["It is signed"]), queries=triggers(4))
+    with ModelServer(rude()) as server:
+        env = {**server.env, "MEGA_CODE_CONCURRENCY": "4"}
+        outcome = run(tmp_path / "a job", skill, {**env, "MEGA_CODE_MAX_CALLS": "80"})
+        assert (outcome.status, outcome.usage_snapshot["calls"]) == ("enhancement_blocked", 0)
+        assert outcome.reason == ("Nothing was spent: this job needs at least 81 calls, and MEGA_CODE_MAX_CALLS is 80.")
+        outcome = run(tmp_path / "a job", skill, {**env, "MEGA_CODE_MAX_CALLS": "81"}, job="job-2")
+        assert server.count("propose") == 1
+    assert (outcome.status, outcome.artifact_kind, len(outcome.lineage)) == ("succeeded", "source", 2)
+
+
+def test_a_job_whose_budget_is_gone_before_a_candidate_is_tried_is_blocked_and_tells_what_it_measured(
+    tmp_path: Path,
+) -> None:
+    skill = write_skill(tmp_path / "a skill", cases=evals(12, ["It is signed"]), queries=triggers(4))
+    with ModelServer(rude(malformed=24)) as server:
+        outcome = run(tmp_path / "a job", skill, {**server.env, "MEGA_CODE_MAX_CALLS": "81"})
+        assert (server.count("propose"), server.count()) == (0, outcome.usage_snapshot["calls"])
+    assert (outcome.status, outcome.artifact_kind) == ("enhancement_blocked", "none")
+    assert outcome.reason == (
+        "The budget was spent before there was a decision: no candidate could be tried. MEGA_CODE_MAX_CALLS is 81; 76"
+        " are made, and 29 more could be needed."
+    )
+    assert len(outcome.evaluation["cases"]) == 12 and outcome.evaluation["arms"].keys() == {"baseline", "original"}
+    assert [entry["why"] for entry in outcome.lineage] == ["the skill as uploaded"]
+
+
+def test_a_search_that_the_budget_ended_says_so_beside_that_nothing_was_better(tmp_path: Path) -> None:
+    skill = write_skill(tmp_path / "a skill", cases=evals(12, ["It is signed"]), queries=triggers(4))
+    with ModelServer(rude(malformed=1)) as server:
+        outcome = run(tmp_path / "a job", skill, {**server.env, "MEGA_CODE_MAX_CALLS": "90"})
+    assert (outcome.status, outcome.artifact_kind, len(outcome.lineage)) == ("succeeded", "source", 2)
+    early = (
+        "The budget ended the search after 1 of up to 2 iterations: MEGA_CODE_MAX_CALLS is 90; 62 are made, and 29 more"
+        " could be needed."
+    )
+    assert outcome.evaluation["notes"] == [early]
+    assert outcome.reason == (
+        f"No candidate did better than the skill as uploaded on the train cases. {early} It passes 0% of the"
+        " expectations of 6 held-out cases, and 0% pass without a skill."
+    )
 
 
 def test_what_was_measured_is_told_where_the_model_fails_in_the_search(tmp_path: Path) -> None:
@@ -116,10 +198,52 @@ def test_what_was_measured_is_told_where_the_model_fails_in_the_search(tmp_path:
     assert outcome.evaluation["arms"]["original"]["pass_rate"] == 0 and len(outcome.lineage) == 1
 
 
-def test_a_budget_has_room_only_for_what_calls_like_those_before_would_take() -> None:
-    budget = Budget(Limits(calls=10, tokens=1000), Spent(4, 400, 0.0))
-    assert budget.has_room(4) and not budget.has_room(5) and not Budget(Limits(calls=5), Spent(4)).has_room(2)
-    assert not Budget(Limits(cost_usd=1.0), Spent(4, 400, 0.9)).has_room(1)
+def test_what_was_measured_is_told_where_the_model_fails_in_the_standing_arms(tmp_path: Path) -> None:
+    """24 answers without the skill, 6 with it on train, and 10 of the 18 on the held-out cases."""
+
+    def answer(role: str, system: str, prompt: str) -> Answer:
+        return Reply(status=404) if server.count() > 40 else str(knowing()(role, system, prompt))
+
+    with ModelServer(answer) as server:
+        outcome = enhance(server, tmp_path, MEGA_CODE_CONCURRENCY="1")
+    assert (outcome.status, outcome.usage_snapshot["calls"], outcome.lineage) == ("enhancement_blocked", 41, [])
+    assert str(outcome.reason).startswith("The model could not be used: The model's endpoint answers HTTP 404")
+    arms = [(case["split"], sorted(case["arms"])) for case in outcome.evaluation["cases"]]
+    both, alone = ["baseline", "original"], ["baseline"]
+    assert sorted(arms) == [("held_out", alone)] * 3 + [("held_out", both)] * 3 + [("train", both)] * 6
+    assert outcome.evaluation["arms"]["original"]["pass_rate"] == 0
+    assert outcome.evaluation["notes"] == ["Only a part of the cases was measured; the figures are of those."]
+
+
+def test_where_no_case_was_measured_there_is_no_evaluation(tmp_path: Path) -> None:
+    with ModelServer(Reply(status=404)) as server:
+        outcome = enhance(server, tmp_path)
+    assert (outcome.status, outcome.evaluation, outcome.lineage) == ("enhancement_blocked", {}, [])
+
+
+def test_a_model_that_is_not_there_is_named_and_nothing_counts_as_spent(tmp_path: Path) -> None:
+    skill = write_skill(tmp_path / "a skill", cases=evals(20), queries=triggers(4))
+    env = {"MEGA_CODE_MODEL": "openai:one", "MEGA_CODE_MODEL_URL": "http://127.0.0.1:9/v1"}
+    outcome = run(tmp_path / "a job", skill, {**env, "MEGA_CODE_MODEL_PATIENCE_S": "3"})
+    assert (outcome.status, outcome.usage_snapshot["calls"]) == ("enhancement_blocked", 0)
+    assert outcome.reason == (
+        "The model could not be used: The model's endpoint cannot be reached. After 2 attempts another one would come"
+        " later than MEGA_CODE_MODEL_PATIENCE_S (3 s) allows. Once that is mended, run it again; what was answered"
+        " before is not paid for twice."
+    )
+
+
+@pytest.mark.parametrize(
+    ("limits", "says"),
+    [
+        (Limits(calls=6, tokens=1000, cost_usd=1.0), ""),
+        (Limits(calls=5), "MEGA_CODE_MAX_CALLS is 5; 4 are made, and 2 more could be needed."),
+        (Limits(tokens=999), "MEGA_CODE_MAX_TOKENS is 999; 400 are used, and 600 more could be needed."),
+        (Limits(cost_usd=0.6), "MEGA_CODE_MAX_COST_USD is 0.6; 0.4000 are spent, and 0.3000 more could be needed."),
+    ],
+)
+def test_a_budget_says_which_limit_lacks_room_for_calls_to_come(limits: Limits, says: str) -> None:
+    assert Budget(limits, Spent(4, 400, 0.4)).lacks(2, 600) == says
 
 
 def worst() -> Any:
@@ -149,7 +273,7 @@ def worst() -> Any:
         (12, 4, "openai:one", 900),
         (13, 7, "openai:one,openai:two", 900),
         (None, None, "openai:one", 900),
-        (12, 4, "openai:one", 80),
+        (12, 4, "openai:one", 81),
     ],
 )
 def test_no_job_makes_more_calls_or_takes_more_tokens_than_its_plan(
@@ -185,6 +309,36 @@ def test_a_plan_never_passes_its_limit_and_says_what_the_least_is(tmp_path: Path
     assert [one.repeats for one in found.values()] == sorted(one.repeats for one in found.values())
     with pytest.raises(TooSmall, match=f"at least {min(found)} calls"):
         plan.plan(size, 1)
+
+
+def test_a_plan_leaves_room_for_one_whole_iteration_and_takes_fewer_repeats_for_it(tmp_path: Path) -> None:
+    skill = write_skill(tmp_path / "a skill", cases=evals(32, ["Good"]), queries=triggers(8))
+    models = choose("openai:one", {"MEGA_CODE_MODEL_URL": "http://127.0.0.1:1"})
+    size = gather(skill, "demo").sizes(models, 2048)
+    one_more = plan.plan(size, 419)  # 364 for all that is fixed, 37 for a whole iteration, twice 9 for dropped ones
+    assert (one_more.repeats, one_more.iterations, one_more.room.calls) == (3, 3, 100 + 37)
+    for calls in (400, 418):
+        planned = plan.plan(size, calls)
+        assert (planned.repeats, planned.iterations, planned.room.calls) == (2, 10, 68 + 37)
+
+
+def test_a_plan_takes_fewer_repeats_for_the_tokens_too_and_says_how_many_would_do(tmp_path: Path) -> None:
+    skill = write_skill(tmp_path / "a skill", cases=evals(12, ["Good"]), queries=triggers(4))
+    models = choose("openai:one", {"MEGA_CODE_MODEL_URL": "http://127.0.0.1:1"})
+    size = gather(skill, "demo").sizes(models, 2048)
+    with pytest.raises(TooSmall) as caught:
+        plan.plan(size, 400, 20_000)
+    said = re.fullmatch(
+        r"the shortest job with these cases could take ([\d,]+) tokens, and MEGA_CODE_MAX_TOKENS is 20,000; a lower"
+        r" MEGA_CODE_MAX_OUTPUT_TOKENS makes that less",
+        str(caught.value),
+    )
+    assert said
+    least = int(said[1].replace(",", ""))
+    assert (plan.plan(size, 400, least).repeats, plan.plan(size, 400, 2 * least).repeats) == (1, 3)
+    assert plan.plan(size, 400, least).tokens == least
+    with pytest.raises(TooSmall, match="could take"):
+        plan.plan(size, 400, least - 1)
 
 
 class Writes:
