@@ -96,14 +96,15 @@ class Budget:
             self._in_flight.append(held)
             return held
 
-    def lacks(self, calls: int, tokens: int) -> str:
-        """Which limit has no room for so many more calls with so many tokens, as a sentence; empty where all have.
+    def lacks(self, calls: int) -> str:
+        """Which limit has no room for so many more calls, as a sentence; empty where all have.
 
-        What they will cost is taken from what those before them did, and somewhat more.
+        Each is taken to use what those before it did, and somewhat more: the most that it can is many times that.
         """
         with self._lock:
             total, limits = _sum([self._spent, *self._in_flight]), self.limits
-        cost = CAUTION * calls * total.cost_usd / max(1, total.calls)
+        share = CAUTION * calls / max(1, total.calls)
+        tokens, cost = round(share * total.tokens), share * total.cost_usd
         if total.calls + calls > limits.calls:
             return f"MEGA_CODE_MAX_CALLS is {limits.calls}; {total.calls} are made, and {calls} more could be needed."
         if limits.tokens is not None and total.tokens + tokens > limits.tokens:

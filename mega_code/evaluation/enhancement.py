@@ -290,7 +290,7 @@ class _Trial:
             seed=SEED,
             iterations=planned.iterations,
             run_dir=self.room.workspace / f"search-{self._mark()}",
-            lacking=lambda: self.budget.lacks(*planned.room),
+            lacking=lambda: self.budget.lacks(planned.room),
             iteration=self.progress.iteration,
             lineage=lineage,
             early=[],

@@ -16,6 +16,7 @@ REPEATS = 3
 ITERATIONS = 10
 FEWEST_ITERATIONS = (3, 2, 1)  # for 3, 2 and 1 repeats
 GENERATED_EXPECTATIONS = 50
+BYTES_OF_A_TOKEN = 4  # about, in what people write
 FRAME = 256  # bytes of marks, headings and numbers around a text
 ANSWER = 2048  # tokens of an answer to a query
 
@@ -70,15 +71,15 @@ class Most(NamedTuple):
 class Plan(NamedTuple):
     """`calls` and `tokens` are the most that the job can use; failed calls that are sent again come on top of it.
 
-    `iterations` are the most there can be, where all but one give a candidate that is dropped early. `room` is what
-    must be left before one begins: for the whole of it, and for the comparison at the end.
+    `iterations` are the most there can be, where all but one give a candidate that is dropped early. `room` is how many
+    calls must be left before one begins: for the whole of it, and for the comparison at the end.
     """
 
     repeats: int
     iterations: int
     calls: int
     tokens: int
-    room: Most
+    room: int
 
     def as_json(self) -> dict[str, Any]:
         """The plan as the result carries it."""
@@ -117,27 +118,31 @@ def plan(sizes: Sizes, max_calls: int, max_tokens: Optional[int] = None) -> Plan
     """The plan with the most repeats that leaves room for a search: for one iteration that is measured on all of train,
     at least. Raises TooSmall.
 
-    It takes every judge to answer well. The tokens of a search are not counted beyond its first iteration, since calls
-    take a small part of the most that they can.
+    It takes every judge to answer well. Calls take a small part of the tokens that they can, so a limit on those only
+    rules a plan out that passes it with its questions alone.
     """
     for repeats, fewest in zip(range(REPEATS, 0, -1), FEWEST_ITERATIONS):
         least = _fixed(sizes, repeats, 1) + _iteration(sizes, 1)
         iterations = min(ITERATIONS, 1 + (max_calls - least.calls) // _dropped(sizes))
-        if iterations >= fewest and (max_tokens is None or least.tokens <= max_tokens):
+        if iterations >= fewest and (max_tokens is None or _asked(sizes, repeats) <= max_tokens):
             worst = _fixed(sizes, repeats, JUDGE_ATTEMPTS) + _iteration(sizes, JUDGE_ATTEMPTS).times(iterations)
             tokens = worst.tokens if max_tokens is None else min(max_tokens, worst.tokens)
             room = _last(sizes, repeats, 1) + _iteration(sizes, 1)
-            return Plan(repeats, iterations, min(max_calls, worst.calls), tokens, room)
-    raise TooSmall(_too_small(_fixed(sizes, 1, 1) + _iteration(sizes, 1), max_calls, max_tokens))
-
-
-def _too_small(least: Most, max_calls: int, max_tokens: Optional[int]) -> str:
+            return Plan(repeats, iterations, min(max_calls, worst.calls), tokens, room.calls)
+    least = _fixed(sizes, 1, 1) + _iteration(sizes, 1)
     if least.calls > max_calls:
-        return f"this job needs at least {least.calls} calls, and MEGA_CODE_MAX_CALLS is {max_calls}"
-    return (
-        f"the shortest job with these cases could take {least.tokens:,} tokens, and MEGA_CODE_MAX_TOKENS is"
-        f" {max_tokens:,}; a lower MEGA_CODE_MAX_OUTPUT_TOKENS makes that less"
+        raise TooSmall(f"this job needs at least {least.calls} calls, and MEGA_CODE_MAX_CALLS is {max_calls}")
+    raise TooSmall(
+        f"the questions of the shortest job with these cases are about {_asked(sizes, 1):,} tokens, and"
+        f" MEGA_CODE_MAX_TOKENS is {max_tokens:,}"
     )
+
+
+def _asked(sizes: Sizes, repeats: int) -> int:
+    """About how many tokens the tasks of the two standing arms and of one candidate are, without any answer."""
+    runs = sizes.train.cases + repeats * sizes.held_out.cases
+    prompts = sizes.train.prompt_bytes + repeats * sizes.held_out.prompt_bytes
+    return (3 * prompts + 2 * runs * sizes.skill_bytes) // BYTES_OF_A_TOKEN + 3 * runs * sizes.overhead
 
 
 def _fixed(sizes: Sizes, repeats: int, judges: int) -> Most:

@@ -221,7 +221,7 @@ def test_calls_that_never_left_count_for_nothing_and_the_model_is_what_cannot_be
     with pytest.raises(ModelUnavailable, match=r"cannot be reached\. That was the last of 6 attempts\."):
         calls.complete_all([ask(n) for n in range(20)])
     assert store.usage(JOB) == Usage(0, 0, 0, 0, 0.0) and store.spent(JOB) == Spent()
-    assert calls.budget.lacks(3, 0) == ""
+    assert calls.budget.lacks(3) == ""
 
 
 def test_a_budget_that_failed_calls_have_used_up_names_the_trouble(make: Make, server: ModelServer) -> None:

@@ -162,12 +162,19 @@ def test_a_budget_that_cannot_do_is_said_before_anything_is_spent(enhance: Enhan
     assert outcome.reason and "needs at least" in outcome.reason and "MEGA_CODE_MAX_CALLS is 20" in outcome.reason
 
 
-@pytest.mark.parametrize("tokens", ["7000", "20000", "42000"])
-def test_tokens_that_could_not_do_are_said_before_anything_is_spent(enhance: Enhance, tokens: str) -> None:
+def test_tokens_that_not_even_the_questions_fit_in_are_said_before_anything_is_spent(enhance: Enhance) -> None:
     with ModelServer(knowing()) as server:
-        outcome = enhance(server, cases=evals(12), MEGA_CODE_MAX_TOKENS=tokens)
+        outcome = enhance(server, cases=evals(12), queries=triggers(4), MEGA_CODE_MAX_TOKENS="100")
     assert (outcome.status, server.requests) == ("enhancement_blocked", [])
-    assert str(outcome.reason).startswith("Nothing was spent: the shortest job with these cases could take ")
+    assert str(outcome.reason).startswith("Nothing was spent: the questions of the shortest job with these cases are ")
+
+
+def test_a_job_whose_most_is_far_over_the_limit_on_tokens_is_run_and_stays_below_it(enhance: Enhance) -> None:
+    with ModelServer(knowing()) as server:
+        outcome = enhance(server, cases=evals(12), queries=triggers(4), MEGA_CODE_MAX_TOKENS="20000")
+    used = outcome.usage_snapshot
+    assert (outcome.status, outcome.artifact_kind) == ("succeeded", "enhanced"), outcome.reason
+    assert used["input_tokens"] + used["output_tokens"] <= 20_000
 
 
 def test_a_model_that_refuses_every_task_blocks_the_job(enhance: Enhance) -> None:
