@@ -51,7 +51,7 @@ class Exchange:
     def _hear(self, event: str, details: tuple[Any, ...]) -> None:
         if event != "os.rename":
             return
-        source, target = map(os.fsdecode, details[:2])
+        target = os.fsdecode(details[1])
         if os.path.basename(target).startswith(READY):
             self.began, self.ended = time.perf_counter(), 0.0
         elif target.endswith(f"-backup/{NAME}"):
