@@ -21,7 +21,7 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
-from benchmarks.measure import PREFIX, faster, holds, interleaved, report, timed
+from benchmarks.measure import PREFIX, faster, holds, interleaved, report, takes_no_arguments, timed
 
 FILES = 200
 LATENCY_S = 0.05
@@ -92,6 +92,7 @@ def failures(url: str, workers: int) -> list[str]:
 
 def main() -> int:
     """Print the rows; gives the exit status."""
+    takes_no_arguments(__doc__)
     from mega_code.client.remote_enhance.download import WORKERS
 
     server = Server(("127.0.0.1", 0), Slow)

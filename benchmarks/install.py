@@ -23,7 +23,7 @@ from typing import Any
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
-from benchmarks.measure import PREFIX, compared, interleaved, report, timed
+from benchmarks.measure import PREFIX, compared, interleaved, report, takes_no_arguments, timed
 
 FILES, FEW = 2000, 10
 ROUNDS = 7
@@ -111,6 +111,7 @@ class Places:
 
 def main() -> int:
     """Print the rows; gives the exit status."""
+    takes_no_arguments(__doc__)
     with tempfile.TemporaryDirectory(prefix=PREFIX) as folder:
         root, exchange = Path(folder), Exchange()
         many, few = (Places(root, staged(root / str(count), count), exchange) for count in (FILES, FEW))

@@ -20,7 +20,7 @@ from typing import Any
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
-from benchmarks.measure import PREFIX, REPOSITORY, counted, report, seconds
+from benchmarks.measure import PREFIX, REPOSITORY, counted, report, seconds, takes_no_arguments
 
 ROUNDS = 10
 BAR_S = 0.3
@@ -95,6 +95,7 @@ def wait_for_publishing(client: subprocess.Popen[str]) -> None:
 
 def main() -> int:
     """Exit 1 if the bar is missed."""
+    takes_no_arguments(__doc__)
     taken = []
     for _ in range(ROUNDS):
         with tempfile.TemporaryDirectory(prefix=PREFIX) as home:

@@ -7,6 +7,7 @@ Usage: python benchmarks/measure.py      prints the facts, in one line
 
 from __future__ import annotations
 
+import argparse
 import os
 import platform
 import statistics
@@ -108,6 +109,12 @@ def two_cores() -> int:
         return os.cpu_count() or 1
     os.sched_setaffinity(0, sorted(os.sched_getaffinity(0))[:2])
     return len(os.sched_getaffinity(0))
+
+
+def takes_no_arguments(about: Optional[str]) -> None:
+    """Answer --help with a module's own words, and refuse what else is asked."""
+    raw = argparse.RawDescriptionHelpFormatter
+    argparse.ArgumentParser(description=about, formatter_class=raw).parse_args()
 
 
 def report(rows: Sequence[Row]) -> int:

@@ -24,7 +24,18 @@ from random import Random
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
-from benchmarks.measure import PREFIX, REPOSITORY, Row, counted, faster, holds, interleaved, report, timed
+from benchmarks.measure import (
+    PREFIX,
+    REPOSITORY,
+    Row,
+    counted,
+    faster,
+    holds,
+    interleaved,
+    report,
+    takes_no_arguments,
+    timed,
+)
 
 MIB = 1024 * 1024
 ROUNDS = 15
@@ -148,6 +159,7 @@ def rows(what: str, root: Path, home: Path, url: str) -> list[Row]:
 
 def main() -> int:
     """Print the rows; gives the exit status."""
+    takes_no_arguments(__doc__)
     server = ThreadingHTTPServer(("127.0.0.1", 0), Discarding)
     threading.Thread(target=server.serve_forever, daemon=True).start()
     url, table = f"http://127.0.0.1:{server.server_address[1]}", []

@@ -18,7 +18,7 @@ from typing import Any
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
-from benchmarks.measure import compared, counted, report
+from benchmarks.measure import compared, counted, report, takes_no_arguments
 from mega_code.client.remote_enhance.api import Poll
 from mega_code.client.remote_enhance.polling import NotTerminal, Poller
 
@@ -69,6 +69,7 @@ def fixed(done: float, timeout_s: float = LONG_S) -> Server:
 
 def main() -> int:
     """Print the rows; gives the exit status."""
+    takes_no_arguments(__doc__)
     random.seed(1)
     ends = [random.uniform(0, LONGEST_S) for _ in range(JOBS)]
     waits = [[sum(watch(done).now - done for done in ends) / JOBS] for watch in (watched, fixed)]

@@ -28,7 +28,7 @@ from pathlib import Path
 REPOSITORY = Path(__file__).resolve().parent.parent
 sys.path[:0] = [str(REPOSITORY), str(REPOSITORY / "tests")]
 
-from benchmarks.measure import PREFIX, Row, command, compared, counted, interleaved, report, seconds  # noqa: E402
+from benchmarks.measure import PREFIX, Row, command, compared, counted, interleaved, report, seconds, takes_no_arguments  # noqa: E402
 from support.collector import Collector, broken  # noqa: E402
 
 ROUNDS = 15
@@ -171,6 +171,7 @@ def rows(home: Path, url: str) -> list[Row]:
 
 def main() -> int:
     """Print the rows; gives the exit status."""
+    takes_no_arguments(__doc__)
     server = ThreadingHTTPServer(("127.0.0.1", 0), Profile)
     threading.Thread(target=server.serve_forever, daemon=True).start()
     with tempfile.TemporaryDirectory(prefix=PREFIX) as home:
