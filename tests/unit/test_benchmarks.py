@@ -63,6 +63,13 @@ def test_every_bar_has_a_row(name: str, bar: str) -> None:
     assert [row for row in all_rows() if row[0].startswith(name) and row[1] == bar]
 
 
+def test_the_readme_quotes_a_row_for_every_bar_and_none_is_missed() -> None:
+    readme = (REPOSITORY / "README.md").read_text("utf-8")
+    quoted = bars.rows(readme.partition("<!-- benchmarks:")[2].partition("<!-- end -->")[0])
+    assert [bars.bar_of(row) for row in quoted] == all_rows(), "run: benchmarks/run.sh"
+    assert [row for row in quoted if not row.endswith("| yes |")] == []
+
+
 def test_a_row_says_what_is_kept() -> None:
     assert str(holds("pack: same bytes", True)) == "| pack: same bytes | yes |  |  | yes | yes |"
     assert str(holds("pack: same bytes", False)) == "| pack: same bytes | no |  |  | yes | NO |"
