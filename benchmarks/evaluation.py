@@ -21,7 +21,7 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
-from benchmarks.measure import PREFIX, compared, report, seconds
+from benchmarks.measure import PREFIX, compared, report, seconds, takes_no_arguments
 from benchmarks.slow_model import slow_model
 
 LATENCY_S = 0.2
@@ -87,6 +87,7 @@ def measure(url: str, root: Path) -> float:
 
 def main() -> int:
     """Exit 1 if the bar is missed."""
+    takes_no_arguments(__doc__)
     with slow_model(LATENCY_S) as url:
         pairs = []
         for _ in range(ROUNDS):

@@ -20,7 +20,7 @@ from typing import Any
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
-from benchmarks.measure import PREFIX, REPOSITORY, counted, report, seconds
+from benchmarks.measure import PREFIX, REPOSITORY, counted, report, seconds, takes_no_arguments
 
 ROUNDS = 10
 BAR_S = 0.3
@@ -68,19 +68,34 @@ def measure(home: Path) -> float:
         stderr=subprocess.PIPE,
         text=True,
     )
-    assert client.stderr and held.done.wait(60)
-    while "publishing" not in client.stderr.readline():  # from then on the client's poll is held
-        pass
-    held.go.set()
-    client.communicate(timeout=60)
-    ended = time.perf_counter()
-    gateway.close()
+    try:
+        wait_for_publishing(client)
+        assert held.done.wait(60)
+        held.go.set()
+        client.communicate(timeout=60)
+        ended = time.perf_counter()
+    finally:
+        client.kill()
+        held.go.set()
+        gateway.close()
     assert client.returncode == 0
     return ended - held.returned
 
 
+def wait_for_publishing(client: subprocess.Popen[str]) -> None:
+    """Until the client says that phase, from which on its poll is held. Raises RuntimeError where it ends before."""
+    assert client.stderr
+    said = []
+    for line in iter(client.stderr.readline, ""):
+        said.append(line)
+        if "publishing" in line:
+            return
+    raise RuntimeError(f"the client has ended with {client.wait()}:\n{''.join(said)}")
+
+
 def main() -> int:
     """Exit 1 if the bar is missed."""
+    takes_no_arguments(__doc__)
     taken = []
     for _ in range(ROUNDS):
         with tempfile.TemporaryDirectory(prefix=PREFIX) as home:

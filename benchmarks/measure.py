@@ -7,6 +7,7 @@ Usage: python benchmarks/measure.py      prints the facts, in one line
 
 from __future__ import annotations
 
+import argparse
 import os
 import platform
 import statistics
@@ -25,7 +26,10 @@ PREFIX = "mega code "  # of temporary folders: a path with a space in it
 
 
 class Row(NamedTuple):
-    """A line of the table. `value` is what the bar is about: the ratio, where there is one, else our own figure."""
+    """A line of the table. `value` is what the bar is about: the ratio, where there is one, else our own figure.
+
+    Without a sign it is 1 for what is to hold and does.
+    """
 
     what: str
     ours: str
@@ -41,7 +45,7 @@ class Row(NamedTuple):
         return self.value <= self.bar if self.sign == "≤" else self.value >= self.bar
 
     def __str__(self) -> str:
-        bar = f"{self.sign} {self.bar:.3g}{self.unit}"
+        bar = f"{self.sign} {self.bar:.3g}{self.unit}" if self.sign else "yes"
         return f"| {' | '.join((self.what, self.ours, self.against, self.ratio, bar, 'yes' if self.kept else 'NO'))} |"
 
 
@@ -60,6 +64,11 @@ def faster(what: str, ours: Sequence[float], name: str, theirs: Sequence[float],
 def counted(what: str, value: float, shown: str, bar: float, unit: str = "", against: str = "") -> Row:
     """A figure that is to be `bar` at most, whatever others do."""
     return Row(what, shown, against, "", value, bar, unit=unit)
+
+
+def holds(what: str, kept: bool) -> Row:
+    """Something without a figure, which is so or is not."""
+    return Row(what, "yes" if kept else "no", "", "", float(kept), 1, sign="")
 
 
 def seconds(value: float) -> str:
@@ -92,6 +101,20 @@ def command(words: Sequence[str], env: dict[str, str], quietly: bool = False) ->
     return timed(
         lambda: subprocess.run(words, env=env, cwd=REPOSITORY, check=True, stdin=quiet, stdout=quiet, stderr=stderr)
     )
+
+
+def two_cores() -> int:
+    """Keep this process, and what it starts, to two of its cores where the system can; gives how many it has then."""
+    if not hasattr(os, "sched_setaffinity"):
+        return os.cpu_count() or 1
+    os.sched_setaffinity(0, sorted(os.sched_getaffinity(0))[:2])
+    return len(os.sched_getaffinity(0))
+
+
+def takes_no_arguments(about: Optional[str]) -> None:
+    """Answer --help with a module's own words, and refuse what else is asked."""
+    raw = argparse.RawDescriptionHelpFormatter
+    argparse.ArgumentParser(description=about, formatter_class=raw).parse_args()
 
 
 def report(rows: Sequence[Row]) -> int:

@@ -72,9 +72,8 @@ class Poller:
             changed, last = poll.job != last, poll.job
             limit = 0.1
             took = self.clock() - started
-            held = poll.held and (changed or took > LEAST_DELAY_S)
-            # A server that lets us wait so long holds its answers, whether it says so or not.
-            self._pause(held or (poll.job is not None and took > HELD_S), poll.retry_after_s)
+            held = was_held(took if poll.job is not None else 0.0, poll.held, changed)
+            self._pause(held, poll.retry_after_s)
 
     def _seen(self, job: dict[str, Any]) -> None:
         if self.away:
@@ -103,8 +102,7 @@ class Poller:
             raise NotTerminal
         if held:
             return
-        delay = min(MOST_DELAY_S, max(LEAST_DELAY_S, SHARE * (self.clock() - self.began)))
-        self._sleep(min(max(jittered(delay), asked_s), left))
+        self._sleep(min(max(jittered(delay_s(self.clock() - self.began)), asked_s), left))
         if self.clock() >= self.deadline:
             raise NotTerminal
 
@@ -113,6 +111,20 @@ class Poller:
         while (left := until - self.clock()) > 0:
             self.sleep(min(left, TURN_S))
             self.progress.tick()
+
+
+def was_held(took_s: float, said: bool, changed: bool) -> bool:
+    """Whether a server held back an answer that took so long, so that the next look may come at once.
+
+    `said`: it says that it did; `changed`: the job is not what it was a look before.
+    """
+    # A server that lets us wait so long holds its answers, whether it says so or not.
+    return (said and (changed or took_s > LEAST_DELAY_S)) or took_s > HELD_S
+
+
+def delay_s(age_s: float) -> float:
+    """The seconds until the next look at a job of that age, of which chance takes some, where no answer is held."""
+    return min(MOST_DELAY_S, max(LEAST_DELAY_S, SHARE * age_s))
 
 
 def _tell(span: telemetry.Span, poll: Poll) -> None:
