@@ -254,7 +254,9 @@ class Adapter:
                 continue
             cases = [result for result in results if isinstance(result, Measured)]
             score = sum(map(_score, items, results)) / len(items)
-            passed, tokens = (sum(column) / len(cases) for column in zip(*(one.score for one in cases)))
+            passed, tokens = (
+                sum(column) / len(cases) for column in zip(*((one.passed, one.score.tokens) for one in cases))
+            )
             entry.update(train_score=round(score, 6), tokens=round(tokens, 1))
             found.append(Found(entry["candidate"], candidate, score, passed, tokens))
         return found
@@ -318,7 +320,7 @@ def _failures(seen: Sequence[Mapping[str, Any]]) -> list[Failure]:
 
 def _score(item: Item, result: Union[Measured, bool]) -> float:
     if isinstance(result, Measured):
-        return float(result.score.passed)
+        return float(result.passed)
     assert isinstance(item, Trigger)
     return float(result is item.should_trigger)
 

@@ -14,6 +14,7 @@ from mega_code.evaluation.tags import derive
 AUTHOR = "co-authored by www.megacode.ai"
 OURS = "megacode.ai"
 FIRST_VERSION = "1.1.0"
+STAMP_BYTES = 2048  # more than a stamp adds to a text
 STAMPED = ("author", "version", "generated_at", "tags", "roi")
 _VERSION = re.compile(r"(v?)(\d{1,9})(?:\.(\d{1,9})(\.\d{1,9}(?:[-+][\w.+-]*)?)?)?")
 

@@ -51,10 +51,12 @@ def test_a_better_skill_is_published_with_figures_that_equal_what_was_asked(enha
     (roi,) = outcome.roi
     assert roi["model"] == MODEL and roi["performance_increase"] == "100%"
     assert (roi["cases"], roi["repeats"], roi["compared_with"]) == (8, 3, "baseline")
-    assert roi["vs_original"]["ci95"] == [100.0, 100.0] and roi["vs_original"]["p_value"] == 0.004
+    assert roi["vs_original"]["ci95"] == [100.0, 100.0] and roi["vs_original"]["p_value"] == 0.00390625
     assert outcome.reason == (
         "Better: on 8 held-out cases the pass rate rises by 100.0 points (95 % interval 100.0 to 100.0); noise alone"
-        f" does as well with probability 0.0040. Tokens rise by {-int(roi['vs_original']['token_savings'][:-1])} %."
+        f" does as well with probability 0.0039. Tokens rise by {-int(roi['vs_original']['token_savings'][:-1])} %."
+        " Triggering: 4 of 4 held-out queries are answered rightly with the description as uploaded, 4 with the"
+        " candidate's."
     )
     usage, plan = outcome.usage_snapshot, outcome.evaluation["plan"]
     assert usage["calls"] <= plan["calls"] and usage["input_tokens"] + usage["output_tokens"] <= plan["tokens"]
@@ -108,8 +110,9 @@ def test_where_nothing_is_better_the_skill_stays_and_the_reason_says_so(enhance:
         outcome = enhance(server, cases=evals(12))
     assert (outcome.status, outcome.artifact_kind, outcome.files, outcome.roi) == ("succeeded", "source", {}, [])
     assert outcome.reason == (
-        "No candidate did better than the skill as uploaded on the train cases. It passes 0% of the expectations of 6"
-        " held-out cases, and 0% pass without a skill."
+        "No better: none of 1 candidates did better than the skill as uploaded on the train cases. It passes 0% of the"
+        " expectations of 6 held-out cases, and 0% pass without a skill. Triggering: 10 of 10 held-out queries are answered"
+        " rightly with the description as uploaded."
     )
     assert [entry["why"] for entry in outcome.lineage][:2] == [
         "the skill as uploaded",
@@ -160,7 +163,18 @@ def test_a_budget_that_is_spent_on_the_way_blocks_the_job_and_is_never_passed(en
 def test_a_model_that_refuses_every_task_blocks_the_job(enhance: Enhance) -> None:
     with ModelServer(Reply("No.", refusal="I will not.")) as server:
         outcome = enhance(server, cases=evals(12))
-    assert (outcome.status, outcome.reason) == ("enhancement_blocked", f"{MODEL} refused every task.")
+    assert (outcome.status, outcome.reason) == (
+        "enhancement_blocked",
+        f"{MODEL} refused every task. Once that is mended, run it again; what was answered before is not paid for twice.",
+    )
+
+
+def test_a_model_that_answers_every_task_with_nothing_blocks_the_job(enhance: Enhance) -> None:
+    with ModelServer("") as server:
+        outcome = enhance(server, cases=evals(12))
+        assert server.count("task") == 24 * 2  # 6 once and 6 three times, without and with the skill
+    assert (outcome.status, outcome.roi) == ("enhancement_blocked", [])
+    assert str(outcome.reason).startswith(f"{MODEL} answered no task with a text. ")
 
 
 def test_a_model_that_does_not_take_the_key_blocks_the_job(enhance: Enhance) -> None:
@@ -201,13 +215,24 @@ def test_a_red_flag_of_an_author_not_known_is_quarantined_before_anything_is_ask
     assert outcome.evidence and outcome.evidence["findings"][0]["file"] == "SKILL.md"
 
 
-def test_two_malformed_judgements_fail_that_grading_visibly_and_not_the_job(enhance: Enhance) -> None:
+def test_where_no_judge_grades_nothing_is_searched_for_and_nothing_is_settled(enhance: Enhance) -> None:
     def answer(role: str, system: str, prompt: str) -> str:
-        return "no grading" if role == "judge" else str(knowing()(role, system, prompt))
+        return "no grading" if role == "judge" else str(knowing("# Demo\n\nShort.\n")(role, system, prompt))
 
     with ModelServer(answer) as server:
         outcome = enhance(server, cases=evals(12, ["It is signed", {"contains": "MAGIC"}]))
-    assert outcome.status == "succeeded"
+        assert server.count("propose") == 0
+    assert (outcome.status, outcome.artifact_kind, outcome.files, outcome.roi) == ("succeeded", "source", {}, [])
+    note = (
+        "Held-out answers that were not graded: 18 of 18 (18 without the judge's verdicts) of the baseline,"
+        " 18 of 18 (18 without the judge's verdicts) of the original."
+    )
+    assert outcome.evaluation["notes"][-1] == note
+    assert outcome.reason == (
+        "Inconclusive, and nothing was searched for: With 0 graded held-out cases nothing can be settled: even if every"
+        " one came out in favour, chance alone would do the same with probability 1, and 0.025 is the limit. It takes 6"
+        f" at least. {note}"
+    )
     arm = outcome.evaluation["cases"][0]["arms"]["original"]
     why = "Not graded: the judge gave no list of 1 verdicts, 2 times in a row."
     assert arm["problems"] == [why] * 3
@@ -215,6 +240,32 @@ def test_two_malformed_judgements_fail_that_grading_visibly_and_not_the_job(enha
         ("judge", False, why),
         ("code", False, ""),
     ]
+
+
+def test_a_shorter_skill_whose_answers_no_judge_grades_is_not_published(enhance: Enhance) -> None:
+    def answer(role: str, system: str, prompt: str) -> str:
+        if role == "task":
+            return "Cut short." if "Short." in system else "Yes. MAGIC"
+        if role == "judge" and "Cut short." in prompt and held(prompt):
+            return "no grading"
+        if role == "judge" and "Cut short." in prompt:
+            return json.dumps({"expectations": [{"number": 1, "evidence": "Cut short.", "passed": True}]})
+        return str(knowing("Short.\n")(role, system, prompt))
+
+    def held(prompt: str) -> bool:
+        return any(f"{question}\n" in prompt for question in questions)
+
+    long = f"{SKILL}{'Be polite, be thorough, and be brief. ' * 20}\n"
+    questions: list[str] = []
+    with ModelServer(knowing()) as server:
+        first = enhance(server, text=long, cases=evals(12, ["It is signed"]))
+    questions += [case["prompt"] for case in first.evaluation["cases"] if case["split"] == "held_out"]
+    with ModelServer(answer) as server:
+        outcome = enhance(server, job="job-2", MEGA_CODE_MAX_OUTPUT_TOKENS="2000")
+    assert (outcome.status, outcome.artifact_kind) == ("succeeded", "source")
+    assert str(outcome.reason).startswith("Inconclusive: on 0 held-out cases the pass rate does not change; ")
+    counted = "Held-out answers that were not graded: 18 of 18 (18 without the judge's verdicts) of the candidate."
+    assert counted in str(outcome.reason) and outcome.evaluation["notes"][-1] == counted
 
 
 def test_a_description_that_loads_worse_on_held_out_queries_is_not_taken_along(enhance: Enhance) -> None:
