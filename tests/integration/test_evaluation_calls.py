@@ -99,6 +99,24 @@ def test_a_job_that_asks_again_pays_nothing_and_another_job_counts_what_it_was_s
     assert store.usage("job-2") == Usage(1, 1, 3, 4, 0.0) and server.count() == 3
 
 
+@pytest.mark.parametrize("without", [Reply(None, refusal="I cannot."), Reply("  ")], ids=["refused", "empty"])
+def test_an_answer_without_text_is_kept_for_its_own_job_and_asked_for_again_by_another(
+    make: Make, server: ModelServer, store: Store, without: Reply
+) -> None:
+    server.answer = lambda *_: without
+    first = make().complete(ask(1))
+    assert make().complete(ask(1)) == first and server.count() == 1
+    known = [store.knows(job, make().key(ask(1))) for job in (JOB, "job-2")]
+    assert (known, make("job-2").complete(ask(1)).outcome, server.count()) == ([True, False], first.outcome, 2)
+    server.answer = echo
+    mended = make("job-3").complete(ask(1))
+    assert (mended.text, server.count()) == ("answer to question 1", 3)
+    server.answer = lambda *_: without
+    assert [make(f"job-{number}").complete(ask(1)) for number in (1, 2, 3, 4)] == [mended] * 4
+    assert server.count() == 3 and store.usage("job-3").cached_calls == 0
+    assert store.usage("job-4").cached_calls == 1
+
+
 def test_other_parameters_are_another_question(make: Make, server: ModelServer) -> None:
     calls = make()
     base = ask(1)

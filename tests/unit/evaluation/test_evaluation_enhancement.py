@@ -169,6 +169,18 @@ def test_a_model_that_refuses_every_task_blocks_the_job(enhance: Enhance) -> Non
     )
 
 
+def test_a_refusal_that_was_mended_is_no_refusal_in_the_next_job(enhance: Enhance) -> None:
+    with ModelServer(Reply("No.", refusal="I will not.")) as server:
+        enhance(server, cases=evals(12))
+        calls = server.count()
+        again = enhance(server)
+        assert (again.status, server.count()) == ("enhancement_blocked", calls)
+    with ModelServer(knowing()) as server:
+        outcome = enhance(server, job="job-2")
+        assert (outcome.artifact_kind, outcome.usage_snapshot["cached_calls"]) == ("enhanced", 0)
+        assert outcome.usage_snapshot["calls"] == server.count()
+
+
 def test_a_model_that_answers_every_task_with_nothing_blocks_the_job(enhance: Enhance) -> None:
     with ModelServer("") as server:
         outcome = enhance(server, cases=evals(12))
