@@ -216,6 +216,7 @@ def test_generated_cases_are_of_use_different_and_numbered_and_the_rest_is_named
     assert [case.prompt for case in found.items][:3] == ["One", "Two", "More 0"]
     assert found.notes == [
         "evals[3].prompt must be a text of 1 to 65536 characters.",
+        "A task was written twice, and counts once.",
         "A task or its expectations are over 4096 bytes.",
         "Call 2 for cases gave no list of them.",
     ]
