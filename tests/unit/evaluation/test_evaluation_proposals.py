@@ -52,6 +52,7 @@ def test_any_description_reads_back(description: str) -> None:
 
 def test_a_new_body_keeps_the_blank_line_and_the_line_ends_of_the_old_one() -> None:
     assert proposals.read_body(said("~~~~\n# New\n\nText\n~~~~"), PARENT).body == "\n# New\n\nText\n"
+    assert proposals.read_body(said("~~~~\r\n# New\r\n\r\nText\r\n~~~~\r\n"), PARENT).body == "\n# New\n\nText\n"
     crlf = SKILL.replace("\n", "\r\n")
     child = proposals.read_body(said("~~~~\n\n# New\nText\n~~~~"), proposals.original(crlf))
     assert child.body == "\r\n# New\r\nText\r\n"
