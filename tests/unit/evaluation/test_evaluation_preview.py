@@ -26,7 +26,7 @@ def test_the_most_that_a_job_can_cost_is_said_with_its_limits(tmp_path: Path) ->
     assert preview(skill, {**MODEL, "MEGA_CODE_MAX_TOKENS": "900000"}) == [
         "Model: small.",
         "It works on 32 cases of its own, 16 of them held out, 3 repeats each, with up to 10 iterations.",
-        "At most 398 calls and 2,760,866 tokens, if no call fails and is sent again; with those, never more than 400"
+        "At most 398 calls and 2,859,170 tokens, if no call fails and is sent again; with those, never more than 400"
         " calls or 900,000 tokens.",
     ]
 
