@@ -375,8 +375,12 @@ def nothing_better(lineage: Sequence[JSON]) -> str:
     """Why the skill stays where the search has nothing to set against it."""
     proposed, measured = len(lineage) - 1, _measured(lineage)
     if not measured:
-        return f"Inconclusive: of {proposed} proposals none was measured, as the lineage says."
-    return f"No better: none of {measured} candidates did better than the skill as uploaded on the train cases."
+        none = (
+            f"none of {proposed} proposals could be measured, see the lineage" if proposed else "nothing was proposed"
+        )
+        return f"Inconclusive: {none}."
+    none = f"none of {measured} candidates did" if measured > 1 else "the one candidate did not do"
+    return f"No better: {none} better than the skill as uploaded on the train cases."
 
 
 def _measured(lineage: Sequence[JSON]) -> int:

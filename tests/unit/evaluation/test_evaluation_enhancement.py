@@ -10,6 +10,7 @@ from typing import Any, Callable
 import pytest
 
 from mega_code.evaluation import Outcome
+from mega_code.evaluation.enhancement import nothing_better
 from mega_code.skill import check_enhanced, parse_frontmatter
 from support.evaluation import BETTER, SKILL, Steps, evals, knowing, run, triggers, write_skill
 from support.model_server import MODEL, ModelServer, Reply
@@ -110,7 +111,7 @@ def test_where_nothing_is_better_the_skill_stays_and_the_reason_says_so(enhance:
         outcome = enhance(server, cases=evals(12))
     assert (outcome.status, outcome.artifact_kind, outcome.files, outcome.roi) == ("succeeded", "source", {}, [])
     assert outcome.reason == (
-        "No better: none of 1 candidates did better than the skill as uploaded on the train cases. It passes 0% of the"
+        "No better: the one candidate did not do better than the skill as uploaded on the train cases. It passes 0% of the"
         " expectations of 6 held-out cases, and 0% pass without a skill. Triggering: 10 of 10 held-out queries are answered"
         " rightly with the description as uploaded."
     )
@@ -241,7 +242,7 @@ def test_where_another_candidate_was_measured_a_proposal_too_large_only_stands_i
     with ModelServer(lambda *asked: knowing(next(bodies, HUGE) if asked[0] == "propose" else "")(*asked)) as server:
         outcome = enhance(server, cases=evals(12))
     assert (outcome.status, outcome.artifact_kind, outcome.invariants) == ("succeeded", "source", [])
-    assert str(outcome.reason).startswith("No better: none of 1 candidates did better ")
+    assert str(outcome.reason).startswith("No better: the one candidate did not do better ")
     assert [bool(entry["diff"]) for entry in outcome.lineage[1:3]] == [True, True]
     tried = [prompt for _, prompt in asked(server, "propose")]
     assert "were tried and were no better:\nThe text grew from" in tried[1]
@@ -266,8 +267,19 @@ def test_where_no_proposal_is_of_use_it_is_inconclusive(enhance: Enhance) -> Non
         outcome = enhance(server, cases=evals(12))
     assert (outcome.status, outcome.artifact_kind) == ("succeeded", "source")
     assert str(outcome.reason).startswith(
-        "Inconclusive: of 4 proposals none was measured, as the lineage says. It passes"
+        "Inconclusive: none of 4 proposals could be measured, see the lineage. It passes"
     )
+
+
+def test_what_the_search_came_to_is_told_in_the_words_of_the_contract() -> None:
+    seed, dropped, measured = {"train_score": 0.5}, {"train_score": None}, {"train_score": 0.0}
+    said = [nothing_better([seed, *rest]) for rest in ([], [dropped] * 2, [dropped, measured], [measured] * 2)]
+    assert said == [
+        "Inconclusive: nothing was proposed.",
+        "Inconclusive: none of 2 proposals could be measured, see the lineage.",
+        "No better: the one candidate did not do better than the skill as uploaded on the train cases.",
+        "No better: none of 2 candidates did better than the skill as uploaded on the train cases.",
+    ]
 
 
 def test_a_gain_in_triggering_alone_publishes_nothing_and_is_told_with_the_figures(enhance: Enhance) -> None:
