@@ -10,7 +10,7 @@ from typing import Any, Callable
 import pytest
 
 from mega_code.evaluation import Outcome
-from mega_code.evaluation.enhancement import nothing_better
+from mega_code.evaluation.choice import nothing_better
 from mega_code.skill import check_enhanced, parse_frontmatter
 from support.evaluation import BETTER, SKILL, Steps, evals, knowing, run, triggers, write_skill
 from support.model_server import MODEL, ModelServer, Reply
