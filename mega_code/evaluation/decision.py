@@ -96,11 +96,10 @@ def decide(original: Sequence[Score], candidate: Sequence[Score], noun: str = HE
     lifts = [new.passed - old.passed for old, new in seen]
     flips = SignFlips(lifts)
     lift, p_value = round(fmean(lifts or [0.0]), 12) + 0.0, flips.p_value()
-    bound, saving = flips.lower_bound(LEVEL), token_saving([old for old, _ in seen], [new for _, new in seen])
-    token_p_value = SignFlips([old.tokens - new.tokens for old, new in seen]).p_value()
-    cheap = saving >= LEAST_SAVING - FLOAT_ERROR and token_p_value <= ALPHA
+    bound, (saving, token_p_value) = flips.lower_bound(LEVEL), _saved(seen)
+    cheap = _is_cheap(saving, token_p_value)
     kind, needed = _kind(lifts, p_value, bound, cheap)
-    open_ = not _holds(kind, original, candidate)
+    open_ = not _holds(kind, list(zip(original, candidate)))
     kind = "inconclusive" if open_ else kind
     publish = kind in ("better", "cheaper")
     facts = (publish, kind, lift, flips.interval(LEVEL), p_value, saving, token_p_value, bound, len(lifts), needed)
@@ -108,39 +107,67 @@ def decide(original: Sequence[Score], candidate: Sequence[Score], noun: str = HE
     return decision._replace(reason=_reason(decision, cheap, open_, len(original) - len(seen), noun))
 
 
-def _holds(kind: str, original: Sequence[Score], candidate: Sequence[Score]) -> bool:
+Pairs = Sequence[tuple[Score, Score]]  # of the original and of the candidate, one a case
+
+
+def _saved(pairs: Pairs) -> tuple[float, float]:
+    """The share of tokens saved in total, and its p-value."""
+    p_value = SignFlips([old.tokens - new.tokens for old, new in pairs]).p_value()
+    return token_saving([old for old, _ in pairs], [new for _, new in pairs]), p_value
+
+
+def _is_cheap(saving: float, p_value: float) -> bool:
+    return saving >= LEAST_SAVING - FLOAT_ERROR and p_value <= ALPHA
+
+
+def _holds(kind: str, pairs: Pairs) -> bool:
     """Whether what decides is so whatever the answers that are not graded would have come to."""
-    if all(score.graded == 1 for score in (*original, *candidate)):
+    if all(score.graded == 1 for pair in pairs for score in pair):
         return True
-    worst = SignFlips([new.least - old.most for old, new in zip(original, candidate)])
+    worst = SignFlips(_worst(pairs))
     if kind == "better":
         return worst.p_value() <= ALPHA
     if kind == "cheaper":
-        return worst.lower_bound(LEVEL) >= -MARGIN - FLOAT_ERROR
+        return worst.lower_bound(LEVEL) >= -MARGIN - FLOAT_ERROR and _is_cheap(*_saved(pairs))
     if kind == "worse":
-        return SignFlips([old.least - new.most for old, new in zip(original, candidate)]).p_value() <= ALPHA
+        return SignFlips([-lift for lift in _best(pairs)]).p_value() <= ALPHA
     return True
+
+
+def _worst(pairs: Pairs) -> list[float]:
+    """The lifts, were what is not graded against the candidate."""
+    return [new.least - old.most for old, new in pairs]
+
+
+def _best(pairs: Pairs) -> list[float]:
+    """The lifts, were what is not graded for the candidate."""
+    return [new.most - old.least for old, new in pairs]
 
 
 def decide_for_models(arms: Mapping[str, Arms]) -> Decision:
     """The rule on the average over several models, by name; a model that the candidate is worse on forbids it.
 
-    Worse means that the one-sided 95 % bound of the lift on that model alone is below zero; what is not graded counts
-    against the candidate.
+    Worse means that the one-sided 95 % bound of the lift on that model alone is below zero. So does a model on which
+    it could be, had the answers that are not graded come to the worst.
     """
     decision = decide(pool([original for original, _ in arms.values()]), pool([new for _, new in arms.values()]))
     if len(arms) == 1 or not decision.publish:
         return decision
-    worse = [
-        f"{model} (by {-fmean(lifts) * 100:.1f} points)"
-        for model, lifts in ((name, [b.least - a.most for a, b in zip(*pair)]) for name, pair in arms.items())
-        if SignFlips(lifts).upper_bound(LEVEL) < -FLOAT_ERROR
-    ]
-    if not worse:
+    paired = {model: list(zip(*pair)) for model, pair in arms.items()}
+    forbid = [model for model, pairs in paired.items() if _is_lower(_worst(pairs))]
+    worse = {model: _best(paired[model]) for model in forbid if _is_lower(_best(paired[model]))}
+    if not forbid:
         return decision
-    named = f"Worse on {' and '.join(worse)}, which a gain on other models does not make good."
-    reason = f"{named} Over all models: {decision.reason}"
-    return decision._replace(publish=False, kind="worse", reason=reason)
+    named = " and ".join(f"{model} (by {-fmean(lifts) * 100:.1f} points)" for model, lifts in worse.items())
+    kind, says = "worse", f"Worse on {named}"
+    if not worse:
+        kind, says = "inconclusive", f"Inconclusive: {OPEN} to worse on {' and '.join(forbid)}"
+    reason = f"{says}, which a gain on other models does not make good. Over all models: {decision.reason}"
+    return decision._replace(publish=False, kind=kind, reason=reason)
+
+
+def _is_lower(lifts: Sequence[float]) -> bool:
+    return SignFlips(lifts).upper_bound(LEVEL) < -FLOAT_ERROR
 
 
 def pool(models: Sequence[Sequence[Score]]) -> list[Score]:

@@ -175,11 +175,12 @@ def test_what_a_failed_grading_could_turn_is_neither_published_nor_called_worse(
     assert decide(arm([1.0] * 8), half_graded(arm([0.0] * 8), 1)).kind == "worse"
 
 
-GRADED = st.builds(Score, st.integers(0, 4).map(lambda n: n / 4), st.sampled_from([500.0, 1000.0]))
-THIRDS = st.sampled_from([0.0, 1 / 3, 2 / 3, 1.0])
+OLD = st.builds(Score, st.sampled_from([0.0, 0.0, 0.25, 1.0]), st.just(1000.0))
+NEW = st.builds(Score, st.sampled_from([1.0, 1.0, 0.75, 0.0]), st.sampled_from([500.0, 500.0, 3000.0]))
+THIRDS = st.sampled_from([1.0, 1.0, 1.0, 2 / 3, 1 / 3, 0.0])
 
 
-@given(st.lists(st.tuples(GRADED, GRADED, THIRDS, THIRDS), min_size=6, max_size=9))
+@given(st.lists(st.tuples(OLD, NEW, THIRDS, THIRDS), min_size=6, max_size=12))
 def test_no_failed_grading_in_either_arm_ever_gets_a_candidate_published(
     cases: list[tuple[Score, Score, float, float]],
 ) -> None:
@@ -190,12 +191,17 @@ def test_no_failed_grading_in_either_arm_ever_gets_a_candidate_published(
     original = [seen(old.passed, old, graded) for old, _, graded, _ in cases]
     candidate = [seen(new.passed, new, graded) for _, new, _, graded in cases]
     if decide(original, candidate).publish:
-        worst = (
-            [Score(one.most, one.tokens) for one in original],
-            [Score(one.least, one.tokens) for one in candidate],
-        )
-        assert decide(*worst).noninferior_bound >= -0.05 - 1e-9
         assert sum(bool(one.graded and other.graded) for one, other in zip(original, candidate)) >= 6
+        assert decide(
+            [Score(a.most, a.tokens) for a in original], [Score(b.least, b.tokens) for b in candidate]
+        ).publish
+
+
+def test_the_tokens_of_an_answer_that_nobody_graded_are_paid_all_the_same() -> None:
+    original, candidate = arm([0.0] * 16), arm([0.0] * 16, tokens=700)
+    assert decide(original, candidate).kind == "cheaper"
+    dear = [Score(0.0, 9000, 0.0), *candidate[1:]]
+    assert decide(original, dear).kind == "inconclusive"
 
 
 @pytest.mark.parametrize("cases", range(6))
@@ -268,7 +274,12 @@ def test_a_model_on_which_answers_are_not_graded_forbids_what_it_could_be_worse_
     good = (arm([0.25] * 8), arm([1.0] * 8))
     unknown = (arm([0.5] * 8), half_graded(arm([0.5] * 8), 8))
     assert pool([[Score(1.0, 300, 0.5)], [Score(0.5, 100)]]) == [Score(2 / 3, 200, 0.75)]
-    assert not decide_for_models({"large": good, "small": unknown}).publish
+    found = decide_for_models({"large": good, "small": unknown})
+    assert (found.publish, found.kind) == (False, "inconclusive")
+    assert found.reason.startswith(
+        "Inconclusive: answers that were not graded could turn that to worse on small, which a gain on other models does "
+        "not make good. Over all models: Better: on 8 held-out cases "
+    )
 
 
 def test_a_model_that_the_candidate_may_be_worse_on_does_not_forbid_it() -> None:
