@@ -130,8 +130,11 @@ def _terminal(envelope: Envelope, log: Optional[str]) -> list[str]:
     if result.get("reason") is not None:
         reason = result["reason"] if isinstance(result["reason"], str) else json.dumps(result["reason"])
         lines.append(f"Reason: {plain(reason, keep=VERBATIM)}")
+    roi = result.get("roi")
+    measured = ["Measured, and not published:", *roi_lines(roi)] if roi and isinstance(roi, list) else []
+    lines += measured
     for key, value in result.items():
-        if key not in SHOWN_APART and value is not None:
+        if key not in SHOWN_APART and value is not None and not (measured and key == "roi"):
             lines.append(f"{_line(key)}: {'none' if value in ([], {}) else _short(value, VALUE_CHARS)}")
     lines.append(f"Job: {_line(envelope.get('job_id') or result.get('job_id') or 'unknown')}")
     if log:

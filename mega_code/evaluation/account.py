@@ -7,7 +7,7 @@ from statistics import fmean
 from typing import Any, Optional
 
 from mega_code.evaluation import cases, decision, statistics, triggers
-from mega_code.evaluation.arms import BASELINE, CANDIDATE, ORIGINAL, Measured, scores
+from mega_code.evaluation.arms import BASELINE, CANDIDATE, ORIGINAL, Measured, scores, ungraded
 from mega_code.evaluation.decision import Decision
 from mega_code.evaluation.outcome import JSON
 from mega_code.evaluation.plan import Plan
@@ -50,22 +50,56 @@ class Book:
         self.triggered[arm] = list(loaded)
 
     def decide(self) -> tuple[Decision, list[JSON]]:
-        """The decision over all models, and the ROI of each."""
+        """The decision over all models, its reason with all that was seen, and the ROI of each."""
         held = [{arm: scores(self._held(n, arm)) for arm in self.measured[n]} for n in range(len(self.models))]
         decided = decision.decide_for_models({m: (a[ORIGINAL], a[CANDIDATE]) for m, a in zip(self.models, held)})
         roi = [
             decision.figures(a[BASELINE], a[ORIGINAL], a[CANDIDATE], model, self.plan.repeats)
             for model, a in zip(self.models, held)
         ]
-        return decided, roi
+        told = " ".join([decided.reason, *self._ungraded(), *self._triggering(decided.publish)])
+        return decided._replace(reason=told), [entry for entry in roi if entry]
 
-    def standing_words(self) -> str:
-        """What the original was measured at beside no skill, as a sentence."""
-        without, given = (fmean(score.passed for score in scores(self._held(0, arm))) for arm in (BASELINE, ORIGINAL))
-        return (
+    def standing(self) -> str:
+        """What the original was measured at beside no skill, in sentences."""
+        without, given = (fmean(one.passed for one in self._held(0, arm)) for arm in (BASELINE, ORIGINAL))
+        passes = (
             f"It passes {given:.0%} of the expectations of {len(self.split.held_out)} held-out cases,"
             f" and {without:.0%} pass without a skill."
         )
+        return " ".join([passes, *self._ungraded(), *self._triggering()])
+
+    def too_few(self) -> Optional[str]:
+        """Why the original's held-out answers can settle nothing, whatever a candidate does; None where they can."""
+        graded = sum(score.graded > 0 for score in scores(self._held(0, ORIGINAL)))
+        few = decision.too_few(graded, "graded held-out case")
+        return " ".join([few, *self._ungraded()]) if few else None
+
+    def _ungraded(self) -> list[str]:
+        """A sentence for each model on the held-out answers that are not graded."""
+        found = []
+        for number, model in enumerate(self.models):
+            counted = {arm: ungraded(self._held(number, arm)) for arm in self.measured[number]}
+            named = ", ".join(f"{words} of the {arm}" for arm, words in counted.items() if words)
+            on = f" on {model}" if len(self.models) > 1 else ""
+            found += [f"Held-out answers that were not graded{on}: {named}."] if named else []
+        return found
+
+    def _triggering(self, published: bool = False) -> list[str]:
+        """A sentence on what was seen of it, where anything was."""
+        held, arms = self.queries.held_out, self.triggered
+        right = {
+            arm: sum(query.should_trigger is one for query, one in zip(held, found)) for arm, found in arms.items()
+        }
+        if not held or ORIGINAL not in right:
+            return []
+        said = (
+            f"{right[ORIGINAL]} of {len(held)} held-out queries are answered rightly with the description as uploaded"
+        )
+        if CANDIDATE in right:
+            said += f", {right[CANDIDATE]} with the candidate's"
+        alone = right.get(CANDIDATE, 0) > right[ORIGINAL] and not published
+        return [f"Triggering: {said}{'; that alone publishes nothing' if alone else ''}."]
 
     def evaluation(self) -> JSON:
         """Everything measured, per case and arm, with the verdicts and their evidence."""
@@ -83,7 +117,7 @@ class Book:
             "cases": by_model[self.models[0]]["cases"],
             "triggers": self._triggers(),
             "by_model": by_model if len(self.models) > 1 else {},
-            "notes": self.notes,
+            "notes": [*self.notes, *self._ungraded()],
             "plan": self.plan.as_json(),
         }
 
@@ -100,12 +134,12 @@ class Book:
         """Per arm the figures on held-out; the interval is of the pass rate."""
         found = {}
         for arm in self.measured[model]:
-            held = scores(self._held(model, arm))
-            passed = [score.passed for score in held]
+            held = self._held(model, arm)
+            passed = [one.passed for one in held]
             low, high = statistics.pass_rate_interval(passed)
             found[arm] = {
                 "pass_rate": round(fmean(passed), 6),
-                "tokens": round(fmean(score.tokens for score in held), 1),
+                "tokens": round(fmean(one.score.tokens for one in held), 1),
                 "ci95": [round(low, 6), round(high, 6)],
             }
         return found

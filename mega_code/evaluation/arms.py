@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import random
+from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from statistics import fmean
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, Optional
 
 from mega_code.evaluation import grading
 from mega_code.evaluation.cases import Case
@@ -16,6 +17,7 @@ from mega_code.evaluation.triggers import Loader
 
 BASELINE, ORIGINAL, CANDIDATE = "baseline", "original", "candidate"
 JUDGE_ATTEMPTS = 2
+NO_TEXT, NO_VERDICTS = "without a text", "without the judge's verdicts"
 CUT = "The answer was cut: it reached MEGA_CODE_MAX_OUTPUT_TOKENS."
 
 
@@ -29,13 +31,17 @@ class Models(NamedTuple):
 
 
 class Run(NamedTuple):
-    """One output of one arm for one case, with its verdicts. `problems` says where its grading failed, or it was cut."""
+    """One output of one arm for one case, with its verdicts. `problems` says where its grading failed, or it was cut.
+
+    `ungraded` says why nobody can know how good it is: `NO_TEXT` or `NO_VERDICTS`.
+    """
 
     case: Case
     repeat: int
     completion: Completion
     verdicts: tuple[Verdict, ...]
     problems: tuple[str, ...] = ()
+    ungraded: Optional[str] = None
 
     @property
     def passed(self) -> float:
@@ -56,15 +62,21 @@ class Measured(NamedTuple):
 
     @property
     def score(self) -> Score:
-        """Expectations and repeats averaged; the case is the unit of every statistic."""
-        return Score(fmean(run.passed for run in self.runs), fmean(run.tokens for run in self.runs))
+        """Expectations and graded repeats averaged; the case is the unit of every statistic."""
+        graded = [run.passed for run in self.runs if not run.ungraded]
+        tokens = fmean(run.tokens for run in self.runs)
+        return Score(fmean(graded or [0.0]), tokens, len(graded) / len(self.runs))
+
+    @property
+    def passed(self) -> float:
+        """The part of the expectations that all its runs meet; what is not graded is a fail."""
+        return fmean(run.passed for run in self.runs)
 
     def as_json(self) -> dict[str, Any]:
         """The case as the result carries it."""
-        passed, tokens = self.score
         return {
-            "score": round(passed, 6),
-            "tokens": round(tokens, 1),
+            "score": round(self.passed, 6),
+            "tokens": round(self.score.tokens, 1),
             "verdicts": [{**verdict.as_json(), "repeat": run.repeat} for run in self.runs for verdict in run.verdicts],
             "problems": [problem for run in self.runs for problem in run.problems],
         }
@@ -115,7 +127,7 @@ def _grade(outputs: Sequence[Output], models: Models) -> list[Run]:
         problems[i] = f"Not graded: {problems[i]}, {JUDGE_ATTEMPTS} times in a row."
         judgements[i] = grading.ungraded(outputs[i][0], problems[i])
     return [
-        graded(output, judgements.get(i, []), [problems[i]] if i in waiting else []) for i, output in enumerate(outputs)
+        graded(output, judgements.get(i, []), problems[i] if i in waiting else None) for i, output in enumerate(outputs)
     ]
 
 
@@ -124,14 +136,26 @@ def answered(completion: Completion) -> bool:
     return completion.outcome not in ("refused", "empty") and bool(completion.text.strip())
 
 
-def graded(output: Output, judgement: Sequence[Verdict], problems: Iterable[str] = ()) -> Run:
-    """The run of an output, of whose expectations `judgement` has the verdicts that code cannot give."""
+def graded(output: Output, judgement: Sequence[Verdict], problem: Optional[str] = None) -> Run:
+    """The run of an output, of whose expectations `judgement` has the verdicts that code cannot give.
+
+    `problem` says why there are none.
+    """
     case, repeat, completion = output
     if not answered(completion):
-        return Run(case, repeat, completion, tuple(grading.unanswered(case, completion)))
+        return Run(case, repeat, completion, tuple(grading.unanswered(case, completion)), (), NO_TEXT)
     decided = [grading.by_code(e, completion.text) for e in case.expectations if e.kind != "judge"]
     cut = [CUT] if completion.outcome == "cut" else []
-    return Run(case, repeat, completion, tuple(grading.in_order(case, decided, judgement)), (*problems, *cut))
+    verdicts, problems = grading.in_order(case, decided, judgement), [problem] if problem else []
+    return Run(case, repeat, completion, tuple(verdicts), (*problems, *cut), NO_VERDICTS if problem else None)
+
+
+def ungraded(measured: Iterable[Measured]) -> str:
+    """How many of the answers are not graded, and why; empty where all are."""
+    runs = [run for one in measured for run in one.runs]
+    found = Counter(run.ungraded for run in runs if run.ungraded)
+    why = ", ".join(f"{number} {what}" for what, number in sorted(found.items()))
+    return f"{sum(found.values())} of {len(runs)} ({why})" if found else ""
 
 
 def scores(measured: Iterable[Measured]) -> list[Score]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 import random
 import re
@@ -84,8 +85,8 @@ def read(data: Union[str, bytes], files: Optional[Collection[str]] = None, path:
     entries, name, prompt = _entries(_json(data, path), path)
     problems: list[str] = []
     found: dict[int, Case] = {}
-    for index, entry in enumerate(entries):
-        case, wrong = _case(entry, f"{name}[{index}]", str(index + 1), prompt)
+    for index, (entry, number) in enumerate(zip(entries, _numbers(entries))):
+        case, wrong = _case(entry, f"{name}[{index}]", number, prompt)
         problems += wrong
         if case:
             problems += _missing(case, f"{name}[{index}]", files)
@@ -97,11 +98,15 @@ def read(data: Union[str, bytes], files: Optional[Collection[str]] = None, path:
 
 
 def salvage(entries: Sequence[Any], first_id: int) -> tuple[list[Case], list[str]]:
-    """The usable cases among what a model wrote, numbered from `first_id`, and why the others are not."""
+    """The usable cases among what a model wrote, numbered from `first_id`, and why the others are not.
+
+    Either shape will do, entry by entry.
+    """
     found: list[Case] = []
     problems: list[str] = []
     for index, entry in enumerate(entries):
-        case, wrong = _case(entry, f"evals[{index}]", "", "prompt")
+        key = "task" if isinstance(entry, dict) and "prompt" not in entry and "task" in entry else "prompt"
+        case, wrong = _case(entry, f"evals[{index}]", "", key)
         problems += wrong
         if case:
             found.append(case._replace(id=str(first_id + len(found))))
@@ -141,6 +146,8 @@ def _json(data: Union[str, bytes], path: str) -> Any:
 
 def _entries(value: Any, path: str) -> tuple[list[Any], str, str]:
     """The entries, the key they stand under, and the key of a prompt in that shape."""
+    if isinstance(value, dict) and value.get("evals") is not None and value.get("cases") is not None:
+        raise CaseError([f'{path} has cases under "evals" and under "cases"; all of them must stand under one.'])
     for name, prompt in (("evals", "prompt"), ("cases", "task")):
         entries = value.get(name) if isinstance(value, dict) else None
         if isinstance(entries, list) and 0 < len(entries) <= CASES:
@@ -148,6 +155,14 @@ def _entries(value: Any, path: str) -> tuple[list[Any], str, str]:
         if entries is not None:
             raise CaseError([f"{path}: {name} must be a list of 1 to {CASES} cases."])
     raise CaseError([f'{path} must be an object with a list under "evals" (or "cases").'])
+
+
+def _numbers(entries: Sequence[Any]) -> list[str]:
+    """What each case is called that has no id: its place from 1, or past the last one where a case's id is that."""
+    named = [str(entry["id"]) if isinstance(entry, dict) and "id" in entry else None for entry in entries]
+    places = [str(index + 1) for index in range(len(entries))]
+    free = (str(number) for number in itertools.count(len(entries) + 1) if str(number) not in named)
+    return [next(free) if name is None and place in named else place for name, place in zip(named, places)]
 
 
 def _case(entry: Any, where: str, number: str, prompt_key: str) -> tuple[Optional[Case], list[str]]:

@@ -6,6 +6,11 @@ of the paired differences in tokens, unscaled, so that test and total ask the sa
 cannot make a saving by itself: its difference is above zero under half of the sign flips only, so the other cases must
 show a saving too (at p <= 0.05). It can still make that saving look larger than it is.
 
+An answer that nobody graded says nothing: the judge gave no verdicts, or there was no text. What is estimated comes from
+the cases with a graded answer in both arms, and it takes six of them. Nothing is published, and nothing called worse, but
+what holds whatever such answers had come to: to publish, those of the original count as passed and those of the
+candidate as failed, in every case. So no failed grading helps a candidate, whichever arm it is in.
+
 What the bound cannot see: where no case came out differently it is zero, although a loss in one of twenty cases stays
 unseen by sixteen in four jobs of ten. The reason then says that no case differed, and not that no loss is possible.
 """
@@ -24,13 +29,26 @@ MARGIN = 0.05  # of pass rate; a bound this far below zero still counts as not w
 LEAST_SAVING = 0.2
 FLOAT_ERROR = 1e-9
 HELD_OUT = "held-out case"
+OPEN = "answers that were not graded could turn that"
 
 
 class Score(NamedTuple):
-    """One case in one arm: the mean over expectations and repeats, 0 to 1, and the mean tokens in and out a run."""
+    """One case in one arm: the mean over expectations and graded repeats, 0 to 1 and 0 where none is graded; the mean
+    tokens in and out a run; and which share of its runs is graded."""
 
     passed: float
     tokens: float
+    graded: float = 1.0
+
+    @property
+    def least(self) -> float:
+        """The pass rate, were every answer that is not graded a fail."""
+        return self.passed * self.graded
+
+    @property
+    def most(self) -> float:
+        """The pass rate, were every answer that is not graded a pass."""
+        return self.least + (1 - self.graded)
 
 
 Arms = tuple[Sequence[Score], Sequence[Score]]  # the original and the candidate, paired by position
@@ -43,7 +61,7 @@ class Decision(NamedTuple):
     share of the original's total, negative where the candidate takes more. `p_value` is one-sided for a higher pass
     rate, `token_p_value` for fewer tokens. With too few cases the limits are infinite. `cases_needed` is how many
     held-out cases would settle what is inconclusive, were it as observed; else None, as where no number would.
-    `reason` is for a person.
+    `cases` are those that count; `reason` is for a person.
     """
 
     publish: bool
@@ -74,37 +92,82 @@ def decide(original: Sequence[Score], candidate: Sequence[Score], noun: str = HE
     paired."""
     if len(original) != len(candidate):
         raise ValueError(f"{len(original)} cases of the original and {len(candidate)} of the candidate")
-    lifts = [new.passed - old.passed for old, new in zip(original, candidate)]
+    seen = [(old, new) for old, new in zip(original, candidate) if old.graded and new.graded]
+    lifts = [new.passed - old.passed for old, new in seen]
     flips = SignFlips(lifts)
     lift, p_value = round(fmean(lifts or [0.0]), 12) + 0.0, flips.p_value()
-    bound, saving = flips.lower_bound(LEVEL), token_saving(original, candidate)
-    token_p_value = SignFlips([old.tokens - new.tokens for old, new in zip(original, candidate)]).p_value()
-    cheap = saving >= LEAST_SAVING - FLOAT_ERROR and token_p_value <= ALPHA
+    bound, (saving, token_p_value) = flips.lower_bound(LEVEL), _saved(seen)
+    cheap = _is_cheap(saving, token_p_value)
     kind, needed = _kind(lifts, p_value, bound, cheap)
+    open_ = not _holds(kind, list(zip(original, candidate)))
+    kind = "inconclusive" if open_ else kind
     publish = kind in ("better", "cheaper")
     facts = (publish, kind, lift, flips.interval(LEVEL), p_value, saving, token_p_value, bound, len(lifts), needed)
     decision = Decision(*facts, reason="")
-    return decision._replace(reason=_reason(decision, cheap, noun))
+    return decision._replace(reason=_reason(decision, cheap, open_, len(original) - len(seen), noun))
+
+
+Pairs = Sequence[tuple[Score, Score]]  # of the original and of the candidate, one a case
+
+
+def _saved(pairs: Pairs) -> tuple[float, float]:
+    """The share of tokens saved in total, and its p-value."""
+    p_value = SignFlips([old.tokens - new.tokens for old, new in pairs]).p_value()
+    return token_saving([old for old, _ in pairs], [new for _, new in pairs]), p_value
+
+
+def _is_cheap(saving: float, p_value: float) -> bool:
+    return saving >= LEAST_SAVING - FLOAT_ERROR and p_value <= ALPHA
+
+
+def _holds(kind: str, pairs: Pairs) -> bool:
+    """Whether what decides is so whatever the answers that are not graded would have come to."""
+    if all(score.graded == 1 for pair in pairs for score in pair):
+        return True
+    worst = SignFlips(_worst(pairs))
+    if kind == "better":
+        return worst.p_value() <= ALPHA
+    if kind == "cheaper":
+        return worst.lower_bound(LEVEL) >= -MARGIN - FLOAT_ERROR and _is_cheap(*_saved(pairs))
+    if kind == "worse":
+        return SignFlips([-lift for lift in _best(pairs)]).p_value() <= ALPHA
+    return True
+
+
+def _worst(pairs: Pairs) -> list[float]:
+    """The lifts, were what is not graded against the candidate."""
+    return [new.least - old.most for old, new in pairs]
+
+
+def _best(pairs: Pairs) -> list[float]:
+    """The lifts, were what is not graded for the candidate."""
+    return [new.most - old.least for old, new in pairs]
 
 
 def decide_for_models(arms: Mapping[str, Arms]) -> Decision:
     """The rule on the average over several models, by name; a model that the candidate is worse on forbids it.
 
-    Worse means that the one-sided 95 % bound of the lift on that model alone is below zero.
+    Worse means that the one-sided 95 % bound of the lift on that model alone is below zero. So does a model on which
+    it could be, had the answers that are not graded come to the worst.
     """
     decision = decide(pool([original for original, _ in arms.values()]), pool([new for _, new in arms.values()]))
     if len(arms) == 1 or not decision.publish:
         return decision
-    worse = [
-        f"{model} (by {-fmean(lifts) * 100:.1f} points)"
-        for model, lifts in ((name, [b.passed - a.passed for a, b in zip(*pair)]) for name, pair in arms.items())
-        if SignFlips(lifts).upper_bound(LEVEL) < -FLOAT_ERROR
-    ]
-    if not worse:
+    paired = {model: list(zip(*pair)) for model, pair in arms.items()}
+    forbid = [model for model, pairs in paired.items() if _is_lower(_worst(pairs))]
+    worse = {model: _best(paired[model]) for model in forbid if _is_lower(_best(paired[model]))}
+    if not forbid:
         return decision
-    named = f"Worse on {' and '.join(worse)}, which a gain on other models does not make good."
-    reason = f"{named} Over all models: {decision.reason}"
-    return decision._replace(publish=False, kind="worse", reason=reason)
+    named = " and ".join(f"{model} (by {-fmean(lifts) * 100:.1f} points)" for model, lifts in worse.items())
+    kind, says = "worse", f"Worse on {named}"
+    if not worse:
+        kind, says = "inconclusive", f"Inconclusive: {OPEN} to worse on {' and '.join(forbid)}"
+    reason = f"{says}, which a gain on other models does not make good. Over all models: {decision.reason}"
+    return decision._replace(publish=False, kind=kind, reason=reason)
+
+
+def _is_lower(lifts: Sequence[float]) -> bool:
+    return SignFlips(lifts).upper_bound(LEVEL) < -FLOAT_ERROR
 
 
 def pool(models: Sequence[Sequence[Score]]) -> list[Score]:
@@ -115,7 +178,13 @@ def pool(models: Sequence[Sequence[Score]]) -> list[Score]:
     """
     if len({len(scores) for scores in models}) > 1:
         raise ValueError("the models did not run the same cases")
-    return [Score(fmean(s.passed for s in case), fmean(s.tokens for s in case)) for case in zip(*models)]
+    return [_pooled(case) for case in zip(*models)]
+
+
+def _pooled(case: Sequence[Score]) -> Score:
+    graded = fmean(score.graded for score in case)
+    passed = fmean(score.least for score in case) / graded if graded else 0.0
+    return Score(passed, fmean(score.tokens for score in case), graded)
 
 
 def token_saving(before: Sequence[Score], after: Sequence[Score]) -> float:
@@ -126,17 +195,24 @@ def token_saving(before: Sequence[Score], after: Sequence[Score]) -> float:
 
 def figures(
     baseline: Sequence[Score], original: Sequence[Score], candidate: Sequence[Score], model: str, repeats: int
-) -> JSON:
+) -> Optional[JSON]:
     """The `roi` entry of one model: against no skill at all, and with interval and p-value against the original.
 
-    `ci95` is in percentage points, and None where there are too few cases for limits. The p-value is rounded up, so
-    that it is never 0 and never looks better than it is.
+    Only cases with a graded answer in both these arms count, and None is given where there is none; of them those with
+    one without a skill, if there are any, make the headline. `ci95` is in percentage points, and None where there are
+    too few cases for limits. The p-value has six digits that count.
     """
+    seen = [case for case in zip(baseline, original, candidate) if case[1].graded and case[2].graded]
+    if not seen:
+        return None
+    _, original, candidate = zip(*seen)
+    plain, enhanced = zip(*((case[0], case[2]) for case in [c for c in seen if c[0].graded] or seen))
     decision = decide(original, candidate)
     limits = [round(limit * 100, 1) + 0.0 for limit in decision.ci95 if math.isfinite(limit)]
-    against = {**_headline(original, candidate), "ci95": limits or None, "p_value": rounded_up(decision.p_value)}
+    p_value = float(f"{decision.p_value:.6g}")
+    against = {**_headline(original, candidate), "ci95": limits or None, "p_value": p_value}
     counted = {"cases": len(candidate), "repeats": repeats, "compared_with": "baseline"}
-    return {"model": model, **_headline(baseline, candidate), "vs_original": against, **counted}
+    return {"model": model, **_headline(plain, enhanced), "vs_original": against, **counted}
 
 
 def _headline(before: Sequence[Score], after: Sequence[Score]) -> dict[str, str]:
@@ -163,16 +239,18 @@ def _counted(cases: int, noun: str) -> str:
     return f"{cases} {noun}{'s' if cases != 1 else ''}"
 
 
-def _reason(decision: Decision, cheap: bool, noun: str) -> str:
-    """Two to five sentences with the figures."""
+def _reason(decision: Decision, cheap: bool, open_: bool, left_out: int, noun: str) -> str:
+    """Two to six sentences with the figures. `open_`: what is not graded could turn it; `left_out` cases do not count."""
     low, high = (round(limit * 100, 1) + 0.0 if math.isfinite(limit) else limit for limit in decision.ci95)
     limits = f" (95 % interval {low:.1f} to {high:.1f})" if math.isfinite(low) else ""
     sentences = [
-        f"{decision.kind.capitalize()}: on {_counted(decision.cases, noun)} the pass rate {_moved(decision.lift)}{limits}; {_sure(decision)}.",
+        f"{decision.kind.capitalize()}: on {_counted(decision.cases, noun)} the pass rate {_moved(decision.lift)}{limits};"
+        f" {OPEN if open_ else _sure(decision)}.",
         f"Tokens {_tokens_moved(decision)}.",
+        f"{_counted(left_out, noun)} without a graded answer in both arms did not count." if left_out else "",
         too_few(decision.cases, noun) or "",
     ]
-    if cheap and not decision.publish:
+    if cheap and not decision.publish and not open_:
         sentences.append(f"As a loss of {MARGIN * 100:.0f} points or more is not ruled out, the saving does not count.")
     if decision.cases_needed:
         sentences.append(f"If it is as it looks, {_counted(decision.cases_needed, noun)} would probably settle it.")
@@ -190,7 +268,7 @@ def _sure(decision: Decision) -> str:
         return f"a loss of more than {loss:.1f} points is ruled out with 95 % confidence"
     if decision.kind == "worse" or decision.lift <= 0:
         return "more than noise explains" if decision.kind == "worse" else "noise explains as much"
-    chance = f"noise alone does as well with probability {rounded_up(decision.p_value):.4f}"
+    chance = f"noise alone does as well with probability {_chance(decision.p_value)}"
     return chance if decision.kind == "better" else f"{chance}, too often to tell them apart"
 
 
@@ -205,9 +283,10 @@ def _tokens_moved(decision: Decision) -> str:
         return "stay the same"
     if decision.token_saving < 0:
         return f"rise by {share} %"
-    return f"fall by {share} % (p = {rounded_up(decision.token_p_value):.4f})"
+    chance = _chance(decision.token_p_value)
+    return f"fall by {share} % (p {chance if chance.startswith('less') else f'= {chance}'})"
 
 
-def rounded_up(p_value: float) -> float:
-    """To four digits, and never to 0."""
-    return math.ceil(p_value * 10_000) / 10_000
+def _chance(p_value: float) -> str:
+    """A p-value in words: four digits, and never 0."""
+    return f"{p_value:.4f}" if p_value >= 0.0001 else "less than 0.0001"

@@ -10,16 +10,14 @@ import json
 from collections.abc import Mapping, Sequence
 from concurrent.futures import Executor
 from contextlib import ExitStack, closing, suppress
-from datetime import datetime
+from datetime import datetime, timezone
 from pathlib import Path
-from typing import Optional
 
 from mega_code.errors import MegaCodeError
 from mega_code.evaluation import (
     account,
     arms,
     cases,
-    decision,
     generate,
     invariants,
     plan,
@@ -29,8 +27,8 @@ from mega_code.evaluation import (
 from mega_code.evaluation.arms import BASELINE, CANDIDATE, ORIGINAL, Measured, Models
 from mega_code.evaluation.budget import Budget, BudgetSpent, Limits
 from mega_code.evaluation.calls import Calls, NotKnown, Remembered
+from mega_code.evaluation.choice import choose_best, nothing_better, only_broken
 from mega_code.evaluation.executor import EXECUTOR, executor
-from mega_code.evaluation.folder import Skill
 from mega_code.evaluation.intake import Stop
 from mega_code.evaluation.life import Life
 from mega_code.evaluation.material import FEWEST_CASES, SEED, Material, gather
@@ -51,6 +49,10 @@ from mega_code.skill import SKILL_MD, check_enhanced
 
 AGAIN = "Once that is mended, run it again; what was answered before is not paid for twice."
 IN_PART = "Only a part of the cases was measured; the figures are of those."
+# The stamp of the text that is measured, before its figures are known: as long as they will be, and the same in every life
+# of a job, so that a resumed one asks what was asked before.
+MEASURED_AT = datetime(2000, 1, 1, tzinfo=timezone.utc)
+FIGURES = {"performance_increase": "00%", "token_savings": "-00%"}
 WORSE_DESCRIPTION = "The new description was answered worse on the held-out queries; the original's stays."
 
 
@@ -91,6 +93,14 @@ def check_here(env: Mapping[str, str]) -> tuple[Limits, list[Model]]:
         except ModelError as error:
             raise MegaCodeError("invalid_arguments", f"{MODEL} names {model.name}: {error}") from None
     return limits, models
+
+
+class Broken(Exception):
+    """A text that may not be published; `rules` has a sentence for each rule that it breaks."""
+
+    def __init__(self, rules: Sequence[str]) -> None:
+        super().__init__(" ".join(rules))
+        self.rules = list(rules)
 
 
 class _Trial:
@@ -162,9 +172,14 @@ class _Trial:
             book.notes.append(IN_PART)
             return blocked(_too_early(error), book.evaluation() if book.measured[0] else {})
         runs = [run for measured in standing.values() for one in measured for run in one.runs]
-        if all(run.completion.outcome == "refused" for run in runs):
-            return blocked(f"{self.models[0].name} refused every task.")
+        if not any(arms.answered(run.completion) for run in runs):
+            refused = all(run.completion.outcome == "refused" for run in runs)
+            did = "refused every task" if refused else "answered no task with a text"
+            return blocked(f"{self.models[0].name} {did}. {AGAIN}")
         book.add(0, standing)
+        few = book.too_few()
+        if few:
+            return unchanged(f"Inconclusive, and nothing was searched for: {few}", book.evaluation(), [])
         lineage: list[JSON] = []
         try:
             book.trigger(ORIGINAL, self._triggers(loader, proposals.original(material.skill.text).description))
@@ -183,11 +198,15 @@ class _Trial:
         best, broken = choose_best(kept, self.material.skill)
         if best:
             work.lineage[best.number]["chosen"] = True
-            return self._decide(best, models, book, work.lineage, now)
+            try:
+                return self._decide(best, models, book, work.lineage, now)
+            except Broken as error:
+                return violated(error.rules, book.evaluation(), work.lineage)
+        broken = broken or only_broken(work.lineage)
         if broken:
             return violated(broken, book.evaluation(), work.lineage)
-        reason = "No candidate did better than the skill as uploaded on the train cases."
-        return unchanged(" ".join([reason, *work.early, book.standing_words()]), book.evaluation(), work.lineage)
+        reason = " ".join([nothing_better(work.lineage), book.standing(), *work.early])
+        return unchanged(reason, book.evaluation(), work.lineage)
 
     def _decide(
         self,
@@ -197,20 +216,22 @@ class _Trial:
         lineage: list[JSON],
         now: datetime,
     ) -> Outcome:
-        """Run the chosen candidate on held-out, once, and decide."""
+        """Run the chosen candidate on held-out, once, as it would be published, and decide. Raises Broken."""
         material = self.material
         chosen = self._loads_as_well(best.candidate, models[0].loader, book)
         text = proposals.assemble(material.skill.text, chosen)
         if text == material.skill.text:
-            return unchanged(WORSE_DESCRIPTION, book.evaluation(), lineage)
+            return unchanged(f"Worse: {WORSE_DESCRIPTION}", book.evaluation(), lineage)
+        installed = self._stamped(text, [{"model": model.name, **FIGURES} for model in self.models], MEASURED_AT)
         held = [(case, book.plan.repeats) for case in material.cases.held_out]
         for number, model in enumerate(models):
             standing = {BASELINE: "", ORIGINAL: material.skill.text} if number else {}
-            book.add(number, arms.measure({**standing, CANDIDATE: text}, held, model, SEED))
+            book.add(number, arms.measure({**standing, CANDIDATE: installed}, held, model, SEED))
         decided, roi = book.decide()
         if not decided.publish:
-            return unchanged(decided.reason, book.evaluation(), lineage)
-        return self._publish(text, roi, decided.reason, book, lineage, now)
+            return unchanged(decided.reason, book.evaluation(), lineage, roi)
+        files = {SKILL_MD: self._stamped(text, roi, now).encode()}
+        return Outcome("succeeded", "enhanced", files, roi, decided.reason, [], None, book.evaluation(), {}, lineage)
 
     def _loads_as_well(self, candidate: Candidate, loader: Loader, book: account.Book) -> Candidate:
         """The candidate, with the original's description where its own does worse on the held-out queries."""
@@ -227,21 +248,22 @@ class _Trial:
         book.trigger(CANDIDATE, book.triggered[ORIGINAL])
         return candidate._replace(description=before.description)
 
-    def _publish(
-        self, text: str, roi: list[JSON], words: str, book: account.Book, lineage: list[JSON], now: datetime
-    ) -> Outcome:
+    def _stamped(self, text: str, roi: list[JSON], now: datetime) -> str:
+        """The SKILL.md as it is published. Raises Broken where it breaks what every enhanced skill keeps.
+
+        That may be so although the chosen candidate broke nothing: where the original's description was put back.
+        """
         before = self.material.skill
         try:
             candidate = before.changed({SKILL_MD: text})
             broken = invariants.broken(before, candidate)
-            if broken:  # the description that was put back is not the one that was chosen with the body
-                return violated(broken, book.evaluation(), lineage)
+            if broken:
+                raise Broken(broken)
             final = candidate.changed({SKILL_MD: stamp(candidate, roi, now)})
             check_enhanced(final.frontmatter)
         except MegaCodeError as error:
-            return violated([error.message], book.evaluation(), lineage)
-        files = {SKILL_MD: final.text.encode()}
-        return Outcome("succeeded", "enhanced", files, roi, words, [], None, book.evaluation(), {}, lineage)
+            raise Broken([error.message]) from None
+        return final.text
 
     def _standing(self, models: Models, repeats: int) -> dict[str, list[Measured]]:
         """The two arms that never change: each case once a repeat in the whole job."""
@@ -352,28 +374,3 @@ def _to_the_client(name: str, description: str, trigger: triggers.Trigger, seed:
     """A query as the client gets it, among the other skills."""
     others = [(other, text) for other, text in triggers.OTHERS.items() if other != name]
     return claude_triggers.trigger_request(trigger.query, [(name, description), *others])
-
-
-def choose_best(kept: Sequence[Found], skill: Skill) -> tuple[Optional[Found], list[str]]:
-    """The candidate to compare with the original, and which invariants the better ones broke where none is left.
-
-    `kept` begins with the original. Better is a higher pass rate on train, since that is what held-out decides on; or
-    the same, with a saving that counts, more queries answered rightly, or fewer tokens.
-    """
-    original, *candidates = kept
-
-    def worth(one: Found) -> tuple[float, bool, float, float]:
-        saves = one.tokens <= (1 - decision.LEAST_SAVING) * original.tokens
-        return round(one.pass_rate, 9), saves, round(one.score, 9), -one.tokens
-
-    better = [one for one in candidates if worth(one) > worth(original)]
-    broken: list[str] = []
-    for one in sorted(better, key=worth, reverse=True):
-        try:
-            found = invariants.broken(skill, skill.changed({SKILL_MD: proposals.assemble(skill.text, one.candidate)}))
-        except MegaCodeError as error:
-            found = [error.message]
-        if not found:
-            return one, []
-        broken = broken or found
-    return None, broken

@@ -88,7 +88,9 @@ def generate_cases(skill_text: str, model: Completer) -> Generated:
         for case in new:
             if max(size(case.prompt), case.expected_bytes) > CASE_BYTES:
                 notes.append(f"A task or its expectations are over {CASE_BYTES} bytes.")
-            elif len(found) < CASES and cases.words(case.prompt) not in {cases.words(one.prompt) for one in found}:
+            elif cases.words(case.prompt) in {cases.words(one.prompt) for one in found}:
+                notes.append("A task was written twice, and counts once.")
+            elif len(found) < CASES:
                 found.append(case._replace(id=str(len(found) + 1)))
     return Generated(found, notes)
 
@@ -104,7 +106,9 @@ def generate_triggers(skill_text: str, model: Completer) -> Generated:
         entries = _list(_ask(model, prompt, call))
         new, problems = triggers.salvage(entries or [])
         notes += problems if entries is not None else [f"Call {call + 1} for triggers gave no list of them."]
-        found += [trigger for trigger in new if size(trigger.query) <= QUERY_BYTES][:TRIGGERS]
+        usable = [trigger for trigger in new if size(trigger.query) <= QUERY_BYTES]
+        notes += [f"A query is over {QUERY_BYTES} bytes."] * (len(new) - len(usable))
+        found += usable[:TRIGGERS]
     return Generated(found, notes)
 
 

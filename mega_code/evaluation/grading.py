@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 from mega_code.evaluation import patterns
-from mega_code.evaluation.answers import json_in
+from mega_code.evaluation.answers import first_json_in, json_in
 from mega_code.evaluation.cases import Case, Expectation
 from mega_code.evaluation.models.base import Completion, Request, clipped, marked
 
@@ -16,6 +16,11 @@ EVIDENCE_CHARACTERS = 300
 JUDGE_TOKENS = 1024  # of an answer, and these for each expectation
 JUDGE_TOKENS_EACH = 128
 BYTES_A_TOKEN = 8  # of an output, as far as a judge is shown it
+# How judges spell what JUDGE_SYSTEM asks for.
+LISTS = ("expectations", "verdicts", "results")
+PASSED = ("passed", "pass", "verdict")
+WORDS = {"pass": True, "passed": True, "fail": False, "failed": False}
+QUOTES = ('""', "''", "``", "\u201c\u201d", "\u2018\u2019", "\u00ab\u00bb")
 JUDGE_SYSTEM = """\
 You are a strict examiner. You get a task, the output that somebody produced for it, and a numbered list of \
 expectations; you decide for each expectation whether the output meets it.
@@ -94,13 +99,13 @@ def judged(case: Case) -> list[Expectation]:
 def read_judgement(answer: str, case: Case, output: str) -> list[Verdict]:
     """The verdicts of a judge, in the order of `judged(case)`.
 
-    A pass whose evidence does not stand in the output, word for word, is a fail; how its words are spaced is no matter,
-    and the verdict carries them as the output has them. Raises Malformed where the answer is not one verdict for each
-    expectation.
+    A pass whose evidence does not stand in the output, character for character, is a fail; only white space and quotes
+    around it do not count. Raises Malformed where the answer is not one verdict for each expectation.
     """
     entries = json_in(answer)
     if isinstance(entries, dict):
-        entries = next((entries[key] for key in ("expectations", "verdicts") if key in entries), [entries])
+        lists = [entries[key] for key in LISTS if key in entries]
+        entries = lists[0] if len(lists) == 1 else None if lists else [entries]
     expectations = judged(case)
     if not isinstance(entries, list) or len(entries) != len(expectations):
         raise Malformed(f"the judge gave no list of {len(expectations)} verdicts")
@@ -116,9 +121,7 @@ def _ordered(entries: list[Any]) -> list[Any]:
 
 
 def _verdict(expectation: Expectation, entry: Any, output: str) -> Verdict:
-    passed = entry.get("passed") if isinstance(entry, dict) else None
-    if not isinstance(passed, bool):
-        raise Malformed('a verdict of the judge has no "passed" that is true or false')
+    passed = _passed(entry)
     given = entry.get("evidence")
     said = given.strip() if isinstance(given, str) else ""
     evidence = _passage(said, output)
@@ -130,12 +133,20 @@ def _verdict(expectation: Expectation, entry: Any, output: str) -> Verdict:
     return Verdict(expectation.text, passed, evidence[:EVIDENCE_CHARACTERS], "judge")
 
 
+def _passed(entry: Any) -> bool:
+    """What an entry says, in one of the spellings that mean only one thing. Raises Malformed, also where two differ."""
+    given = [entry[key] for key in PASSED if key in entry] if isinstance(entry, dict) else []
+    read = {one if isinstance(one, bool) else WORDS.get(one.lower()) if isinstance(one, str) else None for one in given}
+    passed = read.pop() if len(read) == 1 else None
+    if passed is None:
+        raise Malformed('a verdict of the judge has no "passed" that is true or false')
+    return passed
+
+
 def _passage(said: str, output: str) -> str:
-    """The passage of the output that has the words of `said`; empty where none has."""
-    if said in output:
-        return said
-    found = re.search(r"\s+".join(map(re.escape, said.split())), output)
-    return found.group() if found else ""
+    """`said`, with or without the quotes around it, as it stands in the output; empty where it does not."""
+    bare = said[1:-1].strip() if len(said) > 1 and said[0] + said[-1] in QUOTES else said
+    return next((words for words in (said, bare) if words in output), "")
 
 
 def ungraded(case: Case, why: str) -> list[Verdict]:
@@ -188,11 +199,11 @@ def _index(key: str) -> int:
 
 
 def _value(output: str) -> Any:
-    """The whole output as JSON; the object or list in it where it is none. Raises KeyError where there is neither."""
+    """The whole output as JSON; the first object or list in it where it is none. Raises KeyError where there is neither."""
     try:
         return json.loads(output)
     except (ValueError, RecursionError):
-        value = json_in(output)
+        value = first_json_in(output)
     if value is None:
         raise KeyError("no JSON")
     return value

@@ -202,13 +202,16 @@ class Adapter:
         try:
             child = read(answer, parent)
             text = proposals.assemble(self.work.text, child)
-            proposals.check_size(text, self.work.text)
         except (Unusable, MegaCodeError) as error:
             self._note(parent, component, None, f"dropped: not usable, {error}")
             return {}
         same = next((entry["candidate"] for entry in self.lineage if _candidate(entry) == child), None)
         if same is not None:
             self._note(parent, component, None, f"dropped: the same as candidate {same}")
+            return {}
+        broken = proposals.too_large(child, text, self.work.text)
+        if broken:
+            self._note(parent, component, child, f"dropped: never run, {' '.join(broken)}", text, broken)
             return {}
         self._note(parent, component, child, UNMEASURED, text)
         return child._asdict()
@@ -239,7 +242,8 @@ class Adapter:
     def done(self, state: Any) -> bool:
         """Whether to end before the next iteration; tells how far the search is where not."""
         self.begun = state.i + 1
-        stale = len(self.lineage) > STALE and all(entry["body"] is None for entry in self.lineage[-STALE:])
+        useless = [entry["body"] is None or "invariants" in entry for entry in self.lineage[-STALE:]]
+        stale = len(self.lineage) > STALE and all(useless)
         if self.trouble or self.short or stale or self.begun >= self.work.iterations:
             return True
         self.short = self.work.lacking()
@@ -268,7 +272,9 @@ class Adapter:
                 continue
             cases = [result for result in results if isinstance(result, Measured)]
             score = sum(map(_score, items, results)) / len(items)
-            passed, tokens = (sum(column) / len(cases) for column in zip(*(one.score for one in cases)))
+            passed, tokens = (
+                sum(column) / len(cases) for column in zip(*((one.passed, one.score.tokens) for one in cases))
+            )
             entry.update(train_score=round(score, 6), tokens=round(tokens, 1))
             found.append(Found(entry["candidate"], candidate, score, passed, tokens))
         return found
@@ -286,7 +292,11 @@ class Adapter:
         return [next(measured) if isinstance(item, Case) else next(loaded) for item in items]
 
     def _ask(self, parent: Candidate, component: str, seen: Sequence[Mapping[str, Any]]) -> Completion:
-        dropped = [e["diff"] for e in self.lineage if e["component"] == component and not e["kept"] and e["diff"]]
+        dropped = [
+            "\n".join([*e.get("invariants", ()), e["diff"]])
+            for e in self.lineage
+            if e["component"] == component and not e["kept"] and e["diff"]
+        ]
         if component == BODY:
             text = proposals.assemble(self.work.text, parent)
             measured = [one["result"] for one in seen if isinstance(one["result"], Measured)]
@@ -297,8 +307,15 @@ class Adapter:
         return self.work.proposer.complete_all([request])[0]
 
     def _note(
-        self, parent: Candidate, component: str, child: Optional[Candidate], why: str, text: Optional[str] = None
+        self,
+        parent: Candidate,
+        component: str,
+        child: Optional[Candidate],
+        why: str,
+        text: Optional[str] = None,
+        broken: Sequence[str] = (),
     ) -> None:
+        """Add a proposal to the lineage; `broken` are the rules for whose sake it is never run."""
         before = proposals.assemble(self.work.text, parent)
         parts = child._asdict() if child else dict.fromkeys(COMPONENTS)
         self.lineage.append(
@@ -312,6 +329,7 @@ class Adapter:
                 "train_score": None,
                 "tokens": None,
                 "why": why,
+                **({"invariants": list(broken)} if broken else {}),
             }
         )
 
@@ -332,7 +350,7 @@ def _failures(seen: Sequence[Mapping[str, Any]]) -> list[Failure]:
 
 def _score(item: Item, result: Union[Measured, bool]) -> float:
     if isinstance(result, Measured):
-        return float(result.score.passed)
+        return float(result.passed)
     assert isinstance(item, Trigger)
     return float(result is item.should_trigger)
 

@@ -87,9 +87,12 @@ def blocked(reason: str, evaluation: Optional[JSON] = None, lineage: Sequence[JS
     return Outcome("enhancement_blocked", "none", {}, [], reason, [], None, evaluation or {}, {}, list(lineage))
 
 
-def unchanged(reason: str, evaluation: JSON, lineage: list[JSON]) -> Outcome:
-    """Nothing was found that is measurably better; the skill stays as it is."""
-    return Outcome("succeeded", "source", {}, [], reason, [], None, evaluation, {}, lineage)
+def unchanged(reason: str, evaluation: JSON, lineage: list[JSON], roi: Sequence[JSON] = ()) -> Outcome:
+    """Nothing was found that is measurably better; the skill stays as it is. `roi` is of what was not published.
+
+    `reason` begins with `No better`, `Worse` or `Inconclusive`.
+    """
+    return Outcome("succeeded", "source", {}, list(roi), reason, [], None, evaluation, {}, lineage)
 
 
 def violated(broken: Sequence[str], evaluation: JSON, lineage: list[JSON]) -> Outcome:

@@ -10,6 +10,7 @@ from mega_code.evaluation.arms import JUDGE_ATTEMPTS
 from mega_code.evaluation.cases import Case
 from mega_code.evaluation.models.base import size
 from mega_code.evaluation.optimize import CASES_A_BATCH, QUERIES_A_BATCH
+from mega_code.evaluation.stamp import STAMP_BYTES
 from mega_code.evaluation.triggers import Trigger
 
 REPEATS = 3
@@ -157,7 +158,8 @@ def _fixed(sizes: Sizes, repeats: int, judges: int) -> Most:
 
 def _last(sizes: Sizes, repeats: int, judges: int) -> Most:
     """The comparison on held-out: the candidate, and every arm of every further model."""
-    arm = _arm(sizes, sizes.held_out, proposals.most_bytes(sizes.skill_bytes), repeats, judges)
+    text = proposals.most_bytes(sizes.skill_bytes) + STAMP_BYTES
+    arm = _arm(sizes, sizes.held_out, text, repeats, judges)
     return _queries(sizes, sizes.held_out) + arm.times(1 + 3 * (sizes.models - 1))
 
 

@@ -149,15 +149,23 @@ def read_description(answer: Completion, parent: Candidate) -> Candidate:
     words = " ".join(described.split())
     if not words:
         raise Unusable("the answer was empty")
-    if len(words) > DESCRIPTION_CHARACTERS:
-        raise Unusable(f"the description has {len(words)} characters; {DESCRIPTION_CHARACTERS} are allowed")
     return parent._replace(description=words)
 
 
-def check_size(text: str, before: str) -> None:
-    """Raises Unusable for a skill text that is not worth a call, since it could never be published."""
-    if size(text) > most_bytes(size(before)):
-        raise Unusable(f"the text grew from {size(before)} to {size(text)} bytes")
+def too_large(candidate: Candidate, text: str, before: str) -> list[str]:
+    """The rules that the text of a candidate breaks so that it is not worth a call; it could never be published."""
+    length = len(candidate.description)
+    rules = (
+        (
+            length <= DESCRIPTION_CHARACTERS,
+            f"The description has {length} characters; {DESCRIPTION_CHARACTERS} are allowed.",
+        ),
+        (
+            size(text) <= most_bytes(size(before)),
+            f"The text grew from {size(before)} to {size(text)} bytes; {most_bytes(size(before))} are allowed.",
+        ),
+    )
+    return [sentence for kept, sentence in rules if not kept]
 
 
 def most_bytes(before: int) -> int:

@@ -14,7 +14,7 @@ from mega_code.evaluation.tags import derive
 AUTHOR = "co-authored by www.megacode.ai"
 OURS = "megacode.ai"
 FIRST_VERSION = "1.1.0"
-STAMPED = ("author", "version", "generated_at", "tags", "roi")
+STAMP_BYTES = 2048  # more than a stamp adds to a text
 _VERSION = re.compile(r"(v?)(\d{1,9})(?:\.(\d{1,9})(\.\d{1,9}(?:[-+][\w.+-]*)?)?)?")
 
 

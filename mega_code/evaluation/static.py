@@ -61,7 +61,8 @@ class _Job(NamedTuple):
 def _unchanged(job: _Job) -> Outcome:
     evaluation = _evaluation({"original": job.original})
     todo = _todo(job.original)
-    reason = f"Nothing can be mended by machine{todo}." if todo else "Every static check passes; nothing to mend."
+    why = f"nothing can be mended by machine{todo}" if todo else "every static check passes; nothing to mend"
+    reason = f"No better: {why}."
     return Outcome("succeeded", "source", {}, [], reason, [], _evidence(job.original), evaluation, {}, job.lineage)
 
 

@@ -97,16 +97,8 @@ def pass_rate_interval(rates: Sequence[float], level: float = LEVEL) -> tuple[fl
     shrink = 1 + z * z / effective
     middle = (mean + z * z / (2 * effective)) / shrink
     half = z * math.sqrt(most / effective + (z / (2 * effective)) ** 2) / shrink
-    return max(0.0, middle - half), min(1.0, middle + half)
-
-
-def saving_interval(before: Sequence[float], after: Sequence[float], level: float = LEVEL) -> tuple[float, float]:
-    """Of the share of tokens saved in total, from the tokens of each case: 0.2 is a fifth less, -0.2 a fifth more.
-
-    Symmetry is asked of what a case saves beyond the common share, so this is Fieller's question with sign flips for
-    an answer. Raises ValueError where the cases are not paired.
-    """
-    return SignFlips([old - new for old, new in zip(before, after)], before).interval(level)
+    # The mean itself is in there, whatever rounding has made of the limits.
+    return min(mean, max(0.0, middle - half)), max(mean, min(1.0, middle + half))
 
 
 def cases_needed(differences: Sequence[float], alpha: float = ALPHA) -> Optional[int]:

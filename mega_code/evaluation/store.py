@@ -17,6 +17,7 @@ from mega_code.evaluation.budget import Spent
 from mega_code.evaluation.models.base import Completion
 
 BUSY_S = 30.0
+WITHOUT_TEXT = ("refused", "empty")  # outcomes
 # An attempt is open from before it is sent until its end is known: one whose process was killed stays open for good.
 FIRST = (
     """CREATE TABLE completions (
@@ -131,18 +132,26 @@ class Store:
                 raise
 
     def get(self, job: str, key: str) -> Optional[Completion]:
-        """The completion of a key, or None; noted as reused where it was not `job` that paid for it."""
+        """The completion of a key, or None; noted as reused where it was not `job` that paid for it.
+
+        An answer without text is there for the job that got it and no other: asked again, the model may say something.
+        """
         with self._lock:
             found = self._completion(key)
             if found is None or self._one("SELECT 1 FROM reused WHERE job = ? AND key = ?", job, key):
                 return found
-            if not self._one("SELECT 1 FROM ledger WHERE job = ? AND key = ? AND state = 'answered'", job, key):
-                self._connection.execute("INSERT OR IGNORE INTO reused (job, key) VALUES (?, ?)", (job, key))
+            if self._one("SELECT 1 FROM ledger WHERE job = ? AND key = ? AND state = 'answered'", job, key):
+                return found
+            if found.outcome in WITHOUT_TEXT:
+                return None
+            self._connection.execute("INSERT OR IGNORE INTO reused (job, key) VALUES (?, ?)", (job, key))
             return found
 
-    def knows(self, key: str) -> bool:
+    def knows(self, job: str, key: str) -> bool:
         """Whether `get` would find a completion; nothing is noted."""
-        return self._one("SELECT 1 FROM completions WHERE key = ?", key) is not None
+        query = f"""SELECT 1 FROM completions WHERE key = ? AND (outcome NOT IN {WITHOUT_TEXT}
+            OR EXISTS (SELECT 1 FROM ledger WHERE job = ? AND key = completions.key AND state = 'answered'))"""
+        return self._one(query, key, job) is not None
 
     def begin(self, job: str, key: str, at_most: Spent) -> int:
         """Note an attempt that is about to be sent and may use `at_most`; its ticket."""
@@ -157,7 +166,7 @@ class Store:
     def settle(self, ticket: int, completion: Completion) -> Completion:
         """Keep an attempt's answer and what it has cost, both or neither; the completion that its key has from now on.
 
-        That is another one where somebody else's answer to the same request came first.
+        That is another one where somebody else's answer to the same request came first, and was one with a text.
         """
         with self._transaction() as tx:
             tx.execute(
@@ -166,6 +175,7 @@ class Store:
                 (completion.input_tokens, completion.output_tokens, completion.cost_usd, ticket),
             )
             key = tx.execute("SELECT key FROM ledger WHERE ticket = ?", (ticket,)).fetchone()[0]
+            tx.execute(f"DELETE FROM completions WHERE key = ? AND outcome IN {WITHOUT_TEXT}", (key,))
             tx.execute("INSERT OR IGNORE INTO completions VALUES (?, ?, ?, ?, ?, ?, ?)", (key, *completion))
             return self._completion(key) or completion
 

@@ -75,8 +75,12 @@ def read(data: Union[str, bytes]) -> list[Trigger]:
 
 
 def salvage(entries: Sequence[Any]) -> tuple[list[Trigger], list[str]]:
-    """The usable ones among `entries`, and a sentence for each of the others."""
+    """The usable ones among `entries`, and a sentence for each of the others.
+
+    The same query with another answer is none: nobody could know which one is meant.
+    """
     found, problems = [], []
+    first: dict[str, tuple[int, bool]] = {}
     for index, entry in enumerate(entries):
         query = entry.get("query") if isinstance(entry, dict) else None
         wanted = entry.get("should_trigger") if isinstance(entry, dict) else None
@@ -84,6 +88,11 @@ def salvage(entries: Sequence[Any]) -> tuple[list[Trigger], list[str]]:
             problems.append(f"triggers[{index}].query must be a text of 1 to {QUERY_CHARACTERS} characters.")
         elif not isinstance(wanted, bool):
             problems.append(f"triggers[{index}].should_trigger must be true or false.")
+        elif first.setdefault(words(query), (index, wanted))[1] is not wanted:
+            other = first[words(query)][0]
+            problems.append(
+                f"triggers[{index}].should_trigger is the opposite of triggers[{other}], of the same query."
+            )
         else:
             found.append(Trigger(query, wanted))
     return found, problems

@@ -78,7 +78,7 @@ def _body(iteration: Iteration, head: JSON, measured: Arms, cases: Sequence[Case
     figures = decision.figures(
         scored[BASELINE], scored.get(PREVIOUS, scored[BASELINE]), scored[WITH_SKILL], model, repeats
     )
-    against = figures.pop("vs_original")
+    against = figures.pop("vs_original") if figures else None
     unchanged = UNCHANGED if head.get("unchanged") else None
     return {
         "skill_name": iteration.skill_name,
@@ -97,12 +97,12 @@ def _body(iteration: Iteration, head: JSON, measured: Arms, cases: Sequence[Case
         "notes": [note for note in (SEEN, unchanged, decision.too_few(len(cases), "case")) if note],
         "decision": compared[0],
         "comparisons": compared,
-        "roi": [{**figures, **({"vs_previous": against} if PREVIOUS in scored else {})}],
+        "roi": [{**figures, **({"vs_previous": against} if PREVIOUS in scored else {})}] if figures else [],
     }
 
 
 def _arm(scores: Sequence[decision.Score]) -> JSON:
-    passed = [score.passed for score in scores]
+    passed = [score.least for score in scores]
     low, high = statistics.pass_rate_interval(passed)
     return {
         "pass_rate": round(fmean(passed), 6),
@@ -117,9 +117,9 @@ def _case(case: Case, index: int, measured: Arms) -> JSON:
 
 
 def _headline(body: JSON) -> JSON:
-    decided, (entry,) = body["decision"], body["roi"]
+    decided, entry = body["decision"], (body["roi"] or [{}])[0]
     keys = ("kind", "against", "p_value", "cases", "cases_needed", "reason")
-    figures = {key: entry[key] for key in ("performance_increase", "token_savings")}
+    figures = {key: entry.get(key) for key in ("performance_increase", "token_savings")}
     return {"model": body["model"], "is_better": decided["publish"], **{key: decided[key] for key in keys}, **figures}
 
 

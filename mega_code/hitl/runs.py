@@ -112,7 +112,7 @@ def _text(iteration: Iteration) -> str:
 def _plan(iteration: Iteration, calls: Calls, tasks: Sequence[Task], repeats: int) -> JSON:
     """What the runs take at most, told before anything is spent. Raises MegaCodeError `budget_spent`."""
     keys = {calls.key(task.request): task.request for task in tasks}
-    missing = [request for key, request in keys.items() if not calls.store.knows(key)]
+    missing = [request for key, request in keys.items() if not calls.store.knows(calls.job, key)]
     tokens = sum(sum(most_tokens(request, calls.model.overhead_tokens)) for request in missing)
     say(
         f"{len(tasks)} runs of {calls.model.name}: {len(keys) - len(missing)} are known,"
@@ -139,12 +139,12 @@ def _plan(iteration: Iteration, calls: Calls, tasks: Sequence[Task], repeats: in
 def _make(
     iteration: Iteration, calls: Calls, tasks: Sequence[Task], cases: Sequence[Case], slice_: Slice, planned: JSON
 ) -> Envelope:
-    missing = [task.request for task in tasks if not calls.store.knows(calls.key(task.request))]
+    missing = [task.request for task in tasks if not calls.store.knows(calls.job, calls.key(task.request))]
     line = Line("runs", len(tasks), slice_.clock)
     done = slice_.ask(calls, missing, lambda landed: line.tell(len(tasks) - len(missing) + landed))
     head = {key: planned[key] for key in ("skill_name", "iteration", "model", "repeats", "runs")}
     if not done:
-        known = sum(calls.store.knows(calls.key(task.request)) for task in tasks)
+        known = sum(calls.store.knows(calls.job, calls.key(task.request)) for task in tasks)
         say(f"{known} of {len(tasks)} runs are made; run it again to go on")
         return {"timeout": {"job_id": None, "elapsed_s": slice_.elapsed_s(), **head, "done": known}}
     answers = calls.complete_all([task.request for task in tasks])

@@ -68,8 +68,12 @@ def headline(result: Mapping[str, Any], shown: Shown) -> Optional[Html]:
     roi = shown.first(mappings(result.get("roi")), MODELS)
     if not roi:
         return None
+    published = result.get("artifact_kind") == "enhanced"
     return section(
-        "What it brings", tag("div", *[_card(entry, shown) for entry in roi], class_="cards"), _lift(roi, shown)
+        "What it brings" if published else "What was measured",
+        None if published else tag("p", "The candidate was not published; these are its figures.", class_="soft"),
+        tag("div", *[_card(entry, shown) for entry in roi], class_="cards"),
+        _lift(roi, shown),
     )
 
 

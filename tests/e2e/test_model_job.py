@@ -53,7 +53,7 @@ def test_a_job_with_the_real_client_publishes_what_is_better_and_counts_every_re
     check_enhanced(parse_frontmatter(text))
     (roi,) = outcome.roi
     assert (roi["model"], roi["performance_increase"], roi["cases"]) == ("claude", "100%", 6)
-    assert roi["vs_original"]["ci95"] == [100.0, 100.0] and roi["vs_original"]["p_value"] == 0.0157
+    assert roi["vs_original"]["ci95"] == [100.0, 100.0] and roi["vs_original"]["p_value"] == 0.015625
     said = [message["role"] for one in server.requests for message in one.body["messages"]]
     assert "assistant" not in said, "the client asked on after an answer"
     used, asked = outcome.usage_snapshot, server.count()

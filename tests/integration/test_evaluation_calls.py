@@ -120,6 +120,24 @@ def test_a_store_of_an_earlier_version_keeps_what_it_knows(server: ModelServer, 
     assert usage == Usage(0, 1, 0, 0, 0.0, 3.0)
 
 
+@pytest.mark.parametrize("without", [Reply(None, refusal="I cannot."), Reply("  ")], ids=["refused", "empty"])
+def test_an_answer_without_text_is_kept_for_its_own_job_and_asked_for_again_by_another(
+    make: Make, server: ModelServer, store: Store, without: Reply
+) -> None:
+    server.answer = lambda *_: without
+    first = make().complete(ask(1))
+    assert make().complete(ask(1)) == first and server.count() == 1
+    known = [store.knows(job, make().key(ask(1))) for job in (JOB, "job-2")]
+    assert (known, make("job-2").complete(ask(1)).outcome, server.count()) == ([True, False], first.outcome, 2)
+    server.answer = echo
+    mended = make("job-3").complete(ask(1))
+    assert (mended.text, server.count()) == ("answer to question 1", 3)
+    server.answer = lambda *_: without
+    assert [make(f"job-{number}").complete(ask(1)) for number in (1, 2, 3, 4)] == [mended] * 4
+    assert server.count() == 3 and store.usage("job-3").cached_calls == 0
+    assert store.usage("job-4").cached_calls == 1
+
+
 def test_other_parameters_are_another_question(make: Make, server: ModelServer) -> None:
     calls = make()
     base = ask(1)
@@ -257,7 +275,7 @@ def test_a_question_that_is_never_answered_ends_the_asking_and_all_others_are_an
     with pytest.raises(ModelUnavailable, match=r"HTTP 500.*That was the last of 6 attempts\."):
         calls.complete_all([ask(n) for n in range(20)])
     assert server.count() == store.spent(JOB).calls == 19 + 6
-    assert [store.knows(calls.key(ask(n))) for n in range(20)] == [False] + [True] * 19
+    assert [store.knows(JOB, calls.key(ask(n))) for n in range(20)] == [False] + [True] * 19
 
 
 def test_every_request_counts_where_the_endpoint_wants_to_be_asked_in_another_way(

@@ -73,7 +73,11 @@ def test_the_first_trouble_ends_it_and_what_came_before_is_kept(store: Store) ->
     with pytest.raises(ModelError, match="It is broken"):
         own.ask(asking, requests("a", "broken", "c"), lambda landed: None)
     assert model.asked == ["a", "broken"]
-    assert [store.knows(asking.key(request)) for request in requests("a", "broken", "c")] == [True, False, False]
+    assert [store.knows(asking.job, asking.key(request)) for request in requests("a", "broken", "c")] == [
+        True,
+        False,
+        False,
+    ]
 
 
 def test_nothing_to_ask_is_done_at_once(store: Store) -> None:

@@ -428,3 +428,16 @@ def test_outputs_that_code_decides_need_no_gradings(flow: Flow) -> None:
     assert flow.run()["runs"]["to_grade"] == 0
     assert flow.check_gradings()["graded"] == 0
     assert flow.aggregate()["arms"]["with_skill"]["pass_rate"] == 0
+
+
+def test_answers_without_a_text_settle_nothing_and_bring_no_figures(flow: Flow, server: ModelServer) -> None:
+    server.answer = lambda *_: ""
+    flow.start()
+    flow.write("test-cases.json", cases(6))
+    flow.audit("continue")
+    assert flow.run()["runs"]["to_grade"] == 0
+    figures = flow.aggregate()
+    assert (figures["roi"], figures["arms"]["with_skill"]["pass_rate"]) == ([], 0)
+    assert str(figures["decision"]["reason"]).startswith("Inconclusive: on 0 cases the pass rate does not change; ")
+    assert "6 cases without a graded answer in both arms did not count." in flow.file("benchmark.md").read_text()
+    assert flow.accept(measured=True)["roi"][0]["performance_increase"] == "not measured"

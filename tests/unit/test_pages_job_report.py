@@ -246,6 +246,12 @@ def test_the_held_out_cases_come_first_and_the_chosen_candidates_steps_are_shown
     assert "signature" not in render(result())
 
 
+def test_the_figures_of_what_was_not_published_do_not_read_as_if_it_were() -> None:
+    text = check(render(result(artifact_kind="source"))).text
+    assert "What was measured" in text and "The candidate was not published; these are its figures." in text
+    assert "What it brings" not in text and "It was not published." in text
+
+
 def test_repeats_that_came_out_alike_stand_together() -> None:
     text = check(render(result())).text
     assert "✗ fail by judge; repeats 0, 1" in text and "✓ pass by judge; repeat 2" in text

@@ -129,6 +129,18 @@ def test_a_terminal_job_is_told_whole_and_in_order() -> None:
     ]
 
 
+def test_the_figures_of_what_was_not_published_do_not_read_as_if_it_were() -> None:
+    envelope = {**terminal(reason="No better.", roi=ROI, artifact_kind="source"), "status": "succeeded"}
+    assert report.text(envelope).splitlines() == [
+        "Status: succeeded",
+        "Reason: No better.",
+        "Measured, and not published:",
+        *report.roi_lines(ROI),
+        "artifact_kind: source",
+        f"Job: {JOB}",
+    ]
+
+
 def test_a_terminal_job_with_odd_types_is_still_told() -> None:
     text = report.text(terminal(invariants="one", evidence=[1, 2, 3, 4], evaluation="words", reason=7))
     assert text.splitlines()[1:5] == ["- one", "Evidence: 4 entries", "Evaluation: words", "Reason: 7"]

@@ -85,7 +85,6 @@ GOOD: dict[str, Any] = {"prompt": "p", "expectations": ["e"]}
         ("text", "evals[1] must be an object."),
         ({**GOOD, "prompt": " "}, "evals[1].prompt must be a text of 1 to 65536 characters."),
         ({**GOOD, "id": True}, "evals[1].id must be a number or a short text."),
-        ({**GOOD, "id": 1}, "evals[1].id is '1', as in evals[0]."),
         ({**GOOD, "files": "a"}, "evals[1].files must be a list of paths."),
         ({**GOOD, "files": ["c"]}, "evals[1].files names 'c', which is not in the skill."),
         ({**GOOD, "expectations": []}, "evals[1].expectations must be a list of 1 to 50 sentences or checks."),
@@ -124,6 +123,19 @@ def test_every_problem_is_named_and_no_case_is_dropped() -> None:
     )
 
 
+def test_a_case_without_an_id_takes_a_number_that_no_other_case_has() -> None:
+    entries = [GOOD, {**GOOD, "id": 1}, GOOD, {**GOOD, "id": "5"}, {**GOOD, "id": 6}, GOOD]
+    assert [case.id for case in read({"evals": entries})] == ["7", "1", "3", "5", "6", "8"]
+
+
+def test_cases_in_both_shapes_in_one_file_are_refused_and_none_ignored() -> None:
+    both = {"evals": [GOOD], "cases": [{"task": "p", "expectations": ["e"]}]}
+    assert problems(both) == [
+        'evals/evals.json has cases under "evals" and under "cases"; all of them must stand under one.'
+    ]
+    assert len(read({**both, "cases": None})) == 1
+
+
 @pytest.mark.parametrize("value", [[], {}, {"evals": {}}, {"evals": []}, {"cases": [GOOD] * 501}, None, 3])
 def test_what_is_no_list_of_cases_is_refused(value: Any) -> None:
     assert len(problems(value)) == 1
@@ -136,8 +148,9 @@ def test_what_is_no_json_is_refused(data: Any) -> None:
 
 
 def test_a_models_usable_cases_are_kept_and_numbered_and_the_others_named() -> None:
-    found, dropped = cases.salvage([GOOD, {"prompt": ""}, {**GOOD, "id": 1, "prompt": "q"}], 5)
-    assert [(case.id, case.prompt) for case in found] == [("5", "p"), ("6", "q")]
+    entries = [GOOD, {"prompt": ""}, {**GOOD, "id": 1, "prompt": "q"}, {"task": "t", "expectations": ["e"]}]
+    found, dropped = cases.salvage(entries, 5)
+    assert [(case.id, case.prompt) for case in found] == [("5", "p"), ("6", "q"), ("7", "t")]
     assert len(dropped) == 2 and all(problem.startswith("evals[1].") for problem in dropped)
 
 

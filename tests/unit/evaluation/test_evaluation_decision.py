@@ -43,7 +43,7 @@ def test_a_lift_that_noise_gives_as_well_is_inconclusive_and_names_the_cases_it_
     assert (found.publish, found.kind, found.cases_needed) == (False, "inconclusive", 103)
     assert found.reason == (
         "Inconclusive: on 10 held-out cases the pass rate rises by 10.0 points (95 % interval -18.8 to 37.5); noise "
-        "alone does as well with probability 0.2579, too often to tell them apart. Tokens stay the same. "
+        "alone does as well with probability 0.2578, too often to tell them apart. Tokens stay the same. "
         "If it is as it looks, 103 held-out cases would probably settle it."
     )
 
@@ -83,7 +83,7 @@ def test_fewer_tokens_for_the_same_pass_rate_are_published_as_cheaper() -> None:
     assert (alike.publish, alike.kind) == (True, "cheaper")
     assert alike.reason == (
         "Cheaper: on 16 held-out cases the pass rate does not change (95 % interval 0.0 to 0.0); no case came out "
-        "differently. Tokens fall by 20 % (p = 0.0001)."
+        "differently. Tokens fall by 20 % (p less than 0.0001)."
     )
     nearly = lifted([1 / 12, -1 / 12] * 8, tokens=700)
     assert (nearly.publish, nearly.kind, nearly.cases_needed) == (True, "cheaper", None)
@@ -103,7 +103,7 @@ def test_a_saving_with_a_loss_not_ruled_out_names_the_cases_that_would_rule_it_o
     found = lifted([0.25, -0.25] * 8, tokens=500)
     assert (found.publish, found.kind, found.cases_needed) == (False, "inconclusive", 167)
     assert found.reason.endswith(
-        "noise explains as much. Tokens fall by 50 % (p = 0.0001). As a loss of 5 points or more is not ruled out, the "
+        "noise explains as much. Tokens fall by 50 % (p less than 0.0001). As a loss of 5 points or more is not ruled out, the "
         "saving does not count. If it is as it looks, 167 held-out cases would probably settle it."
     )
 
@@ -120,6 +120,88 @@ def test_one_large_case_that_saves_nothing_outweighs_small_ones_that_do() -> Non
     original = [Score(0.5, 100_000), *arm([0.5] * 15)]
     found = decide(original, [Score(0.5, 100_000), *arm([0.5] * 15, tokens=500)])
     assert not found.publish and found.token_saving == pytest.approx(7500 / 115_000)
+
+
+def half_graded(arm: list[Score], cases: int, graded: float = 0.0) -> list[Score]:
+    """The arm with so few of the runs of its first cases graded; none leaves no pass rate."""
+    return [Score(one.passed if graded else 0.0, one.tokens, graded) for one in arm[:cases]] + arm[cases:]
+
+
+def test_answers_that_nobody_graded_settle_nothing() -> None:
+    none = half_graded(arm([0.0] * 8), 8)
+    found = decide(none, half_graded(arm([0.0] * 8, tokens=500), 8))
+    assert (found.publish, found.kind, found.cases, found.cases_needed) == (False, "inconclusive", 0, None)
+    assert found.reason == (
+        "Inconclusive: on 0 held-out cases the pass rate does not change; noise explains as much. Tokens stay the same. "
+        "8 held-out cases without a graded answer in both arms did not count. With 0 held-out cases nothing can be "
+        "settled: even if every one came out in favour, chance alone would do the same with probability 1, and 0.025 is "
+        "the limit. It takes 6 at least."
+    )
+    assert figures(none, none, none, "m", 3) is None
+
+
+@pytest.mark.parametrize(
+    ("arms", "with_six"), [("original", "better"), ("candidate", "better"), ("both", "inconclusive")]
+)
+def test_six_cases_must_be_graded_in_both_arms_for_anything_to_be_published(arms: str, with_six: str) -> None:
+    def published(ungraded: int, *scores: list[Score]) -> str:
+        old, new = (
+            half_graded(one, ungraded) if arms in (name, "both") else one
+            for name, one in zip(("original", "candidate"), scores)
+        )
+        return decide(old, new).kind
+
+    better = (arm([0.0] * 30), arm([1.0] * 30))
+    assert (published(24, *better), published(25, *better)) == (with_six, "inconclusive")
+    assert published(1, *better) == "better"
+    cheaper = (arm([0.5] * 16), arm([0.5] * 16, tokens=500))
+    assert published(0, *cheaper) == "cheaper"
+    worse = (arm([1.0] * 16), arm([0.0] * 16))
+    assert published(11, *worse) == "inconclusive"
+
+
+def test_what_a_failed_grading_could_turn_is_neither_published_nor_called_worse() -> None:
+    same, cheap = arm([0.5] * 16), arm([0.5] * 16, tokens=500)
+    found = decide(same, half_graded(cheap, 4))
+    assert (found.publish, found.kind, found.cases) == (False, "inconclusive", 12)
+    assert found.reason == (
+        "Inconclusive: on 12 held-out cases the pass rate does not change (95 % interval 0.0 to 0.0); answers that were "
+        "not graded could turn that. Tokens fall by 50 % (p = 0.0002). 4 held-out cases without a graded answer in both "
+        "arms did not count."
+    )
+    assert decide(half_graded(same, 4, 1 / 3), cheap).kind == "inconclusive"
+    assert decide(arm([0.8] * 8), half_graded(arm([0.5] * 8), 8, 1 / 3)).kind == "inconclusive"
+    assert decide(arm([0.9] * 8), half_graded(arm([0.5] * 8), 8, 1 / 3)).kind == "worse"
+    assert decide(arm([1.0] * 8), half_graded(arm([0.0] * 8), 1)).kind == "worse"
+
+
+OLD = st.builds(Score, st.sampled_from([0.0, 0.0, 0.25, 1.0]), st.just(1000.0))
+NEW = st.builds(Score, st.sampled_from([1.0, 1.0, 0.75, 0.0]), st.sampled_from([500.0, 500.0, 3000.0]))
+THIRDS = st.sampled_from([1.0, 1.0, 1.0, 2 / 3, 1 / 3, 0.0])
+
+
+@given(st.lists(st.tuples(OLD, NEW, THIRDS, THIRDS), min_size=6, max_size=12))
+def test_no_failed_grading_in_either_arm_ever_gets_a_candidate_published(
+    cases: list[tuple[Score, Score, float, float]],
+) -> None:
+    def seen(passed: float, score: Score, graded: float) -> Score:
+        """A third is a run; where some were not graded, the others had passed so often."""
+        return Score(passed if graded else 0.0, score.tokens, graded)
+
+    original = [seen(old.passed, old, graded) for old, _, graded, _ in cases]
+    candidate = [seen(new.passed, new, graded) for _, new, _, graded in cases]
+    if decide(original, candidate).publish:
+        assert sum(bool(one.graded and other.graded) for one, other in zip(original, candidate)) >= 6
+        assert decide(
+            [Score(a.most, a.tokens) for a in original], [Score(b.least, b.tokens) for b in candidate]
+        ).publish
+
+
+def test_the_tokens_of_an_answer_that_nobody_graded_are_paid_all_the_same() -> None:
+    original, candidate = arm([0.0] * 16), arm([0.0] * 16, tokens=700)
+    assert decide(original, candidate).kind == "cheaper"
+    dear = [Score(0.0, 9000, 0.0), *candidate[1:]]
+    assert decide(original, dear).kind == "inconclusive"
 
 
 @pytest.mark.parametrize("cases", range(6))
@@ -188,6 +270,18 @@ def test_a_model_that_the_candidate_is_worse_on_forbids_it_and_is_named() -> Non
     assert decide_for_models({"large": good, "medium": good}).publish
 
 
+def test_a_model_on_which_answers_are_not_graded_forbids_what_it_could_be_worse_on() -> None:
+    good = (arm([0.25] * 8), arm([1.0] * 8))
+    unknown = (arm([0.5] * 8), half_graded(arm([0.5] * 8), 8))
+    assert pool([[Score(1.0, 300, 0.5)], [Score(0.5, 100)]]) == [Score(2 / 3, 200, 0.75)]
+    found = decide_for_models({"large": good, "small": unknown})
+    assert (found.publish, found.kind) == (False, "inconclusive")
+    assert found.reason.startswith(
+        "Inconclusive: answers that were not graded could turn that to worse on small, which a gain on other models does "
+        "not make good. Over all models: Better: on 8 held-out cases "
+    )
+
+
 def test_a_model_that_the_candidate_may_be_worse_on_does_not_forbid_it() -> None:
     good = (arm([0.25] * 8), arm([1.0] * 8))
     unclear = (arm([0.5] * 8), arm([0.25, 0.75, 0.25, 0.5, 0.5, 0.75, 0.25, 0.5]))
@@ -214,7 +308,7 @@ def test_the_figures_compare_with_no_skill_in_the_headline_and_with_the_original
             "performance_increase": "19%",
             "token_savings": "48%",
             "ci95": [8.3, 25.0],
-            "p_value": 0.0021,
+            "p_value": 0.00209045,
         },
         "cases": 16,
         "repeats": 3,
@@ -226,11 +320,12 @@ def test_the_figures_compare_with_no_skill_in_the_headline_and_with_the_original
     ("lifts", "ci95", "p_value"),
     [
         ([0.5] * 4, None, 0.0625),  # too few for limits
-        ([0.5] * 16, [50.0, 50.0], 0.0001),  # 2^-16, never 0
-        ([-0.0001, 0.0001] * 8, [-0.0, 0.0], 0.5982),
+        ([0.5] * 8, [50.0, 50.0], 0.00390625),  # 2^-8, as it is
+        ([0.5] * 16, [50.0, 50.0], 1.52588e-05),  # never 0
+        ([-0.0001, 0.0001] * 8, [-0.0, 0.0], 0.598190),
     ],
 )
-def test_the_figures_can_be_written_as_json_and_never_flatter(
+def test_the_figures_can_be_written_as_json_with_the_p_value_to_six_digits_that_count(
     lifts: list[float], ci95: Optional[list[float]], p_value: float
 ) -> None:
     same = arm([0.5] * len(lifts))

@@ -42,7 +42,8 @@ CASE = Case("1", "Why?", (Expectation("judge", "Names the cause"), Expectation("
         (Expectation("json", "/-", 1), "[1]", False, "There is nothing at /- in the output."),
         (Expectation("json", "/\u0661", 2), "[1, 2]", False, "There is nothing at /\u0661 in the output."),
         (Expectation("json", "/a/b", 1), '{"a": "text"}', False, "There is nothing at /a/b in the output."),
-        (Expectation("json", "/a", 1), 'As [1] says: {"a": 1}', True, "1"),
+        (Expectation("json", "/a", 1), 'It is {"a": 1}, or {"a": 2, "b": 3}', True, "1"),
+        (Expectation("json", "/a", 1), 'As [1] says: {"a": 1}', False, "There is nothing at /a in the output."),
     ],
 )
 def test_code_decides_what_code_can(expectation: Expectation, output: str, passed: bool, evidence: str) -> None:
@@ -71,12 +72,54 @@ def entry(number: Any, passed: Any, evidence: Any) -> dict[str, Any]:
     return {"number": number, "passed": passed, "evidence": evidence}
 
 
-def test_verdicts_are_matched_by_number_and_their_evidence_is_the_outputs_own() -> None:
-    answer = f"I looked at [1].\n{judged(entry(2, True, 'Add one.'), entry('1', True, 'a missing index.'))}"
+def test_verdicts_are_matched_by_number_and_carry_their_evidence() -> None:
+    answer = f"I looked at [1].\n{judged(entry(2, True, ' Add one. '), entry('1', True, 'missing  index.'))}"
     assert grading.read_judgement(answer, CASE, OUTPUT) == [
-        Verdict("Names the cause", True, "a\nmissing  index.", "judge"),
+        Verdict("Names the cause", True, "missing  index.", "judge"),
         Verdict("Names a remedy", True, "Add one.", "judge"),
     ]
+
+
+@pytest.mark.parametrize(
+    ("evidence", "stands"),
+    [
+        ("a\nmissing", "a\nmissing"),
+        ("a missing", ""),
+        ("missing index", ""),
+        ("add one.", ""),
+        ('"Add one."', "Add one."),
+        ("\u201cAdd one.\u201d\n", "Add one."),
+        ("`Add one.'", ""),
+        ('""', ""),
+    ],
+)
+def test_evidence_stands_in_the_output_character_for_character_but_for_what_is_around_it(
+    evidence: str, stands: str
+) -> None:
+    case = CASE._replace(expectations=CASE.expectations[:1])
+    (verdict,) = grading.read_judgement(judged(entry(1, True, evidence)), case, OUTPUT)
+    missing = f"The judge passed it with evidence that is not in the output: {evidence.strip()!r}"
+    assert (verdict.passed, verdict.evidence) == (bool(stands), stands or missing)
+
+
+@pytest.mark.parametrize("key", ["expectations", "verdicts", "results"])
+@pytest.mark.parametrize(
+    ("said", "passed"),
+    [
+        ({"pass": True}, True),
+        ({"passed": False, "pass": False}, False),
+        ({"verdict": "pass"}, True),
+        ({"verdict": "PASSED", "passed": True}, True),
+        ({"verdict": "fail"}, False),
+        ({"verdict": "Failed"}, False),
+        ({"passed": "pass"}, True),
+        ({"verdict": False}, False),
+    ],
+)
+def test_a_verdict_is_read_in_every_spelling_that_means_one_thing(key: str, said: Any, passed: bool) -> None:
+    case = CASE._replace(expectations=CASE.expectations[:1])
+    answer = json.dumps({key: [{**said, "evidence": "Add one."}]})
+    assert grading.read_judgement(answer, case, OUTPUT) == [Verdict("Names the cause", passed, "Add one.", "judge")]
 
 
 @pytest.mark.parametrize(
@@ -109,6 +152,11 @@ def test_a_pass_needs_evidence_that_stands_in_the_output(passed: bool, evidence:
         judged(*[entry(n, True, "x") for n in range(3)]),
         judged(entry(1, "true", "x"), entry(2, True, "x")),
         judged(1, 2),
+        judged(entry(1, 1, "x"), entry(2, True, "x")),
+        judged({**entry(1, True, "x"), "verdict": "fail"}, entry(2, True, "x")),
+        judged({**entry(1, True, "x"), "verdict": "unclear"}, entry(2, True, "x")),
+        judged({"met": True}, {"met": True}),
+        json.dumps({"results": [entry(1, True, "x")] * 2, "verdicts": [entry(1, False, "x")] * 2}),
         '{"expectations": {"1": true}}',
         judged(entry(1, True, "x"), entry(2, True, "x"))[:-9],
     ],

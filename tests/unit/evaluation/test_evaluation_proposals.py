@@ -52,6 +52,7 @@ def test_any_description_reads_back(description: str) -> None:
 
 def test_a_new_body_keeps_the_blank_line_and_the_line_ends_of_the_old_one() -> None:
     assert proposals.read_body(said("~~~~\n# New\n\nText\n~~~~"), PARENT).body == "\n# New\n\nText\n"
+    assert proposals.read_body(said("~~~~\r\n# New\r\n\r\nText\r\n~~~~\r\n"), PARENT).body == "\n# New\n\nText\n"
     crlf = SKILL.replace("\n", "\r\n")
     child = proposals.read_body(said("~~~~\n\n# New\nText\n~~~~"), proposals.original(crlf))
     assert child.body == "\r\n# New\r\nText\r\n"
@@ -114,12 +115,14 @@ def test_a_description_is_read_however_it_is_written(answer: str, description: s
     assert proposals.read_description(said(answer), PARENT) == PARENT._replace(description=description)
 
 
-def test_a_description_that_is_too_long_and_a_text_that_grew_too_much_are_not_run() -> None:
-    with pytest.raises(Unusable, match="has 1025 characters; 1024 are allowed"):
-        proposals.read_description(said("d" * 1025), PARENT)
-    proposals.check_size("x" * 4096, SKILL)
-    with pytest.raises(Unusable, match="from 10000 to 20001 bytes"):
-        proposals.check_size("x" * 20001, "x" * 10000)
+def test_a_description_that_is_too_long_and_a_text_that_grew_too_much_break_a_rule_by_name() -> None:
+    child = proposals.read_description(said("d" * 1025), PARENT)
+    assert child == PARENT._replace(description="d" * 1025)
+    assert proposals.too_large(child, SKILL, SKILL) == ["The description has 1025 characters; 1024 are allowed."]
+    assert proposals.too_large(PARENT, "x" * 4096, SKILL) == []
+    assert proposals.too_large(PARENT, "x" * 20001, "x" * 10000) == [
+        "The text grew from 10000 to 20001 bytes; 20000 are allowed."
+    ]
 
 
 def test_a_proposer_sees_the_misses_first_and_no_more_than_fits() -> None:

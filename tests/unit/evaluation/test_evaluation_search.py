@@ -180,8 +180,9 @@ def test_a_search_that_the_budget_ended_says_so_beside_that_nothing_was_better(t
     )
     assert outcome.evaluation["notes"] == [early]
     assert outcome.reason == (
-        f"No candidate did better than the skill as uploaded on the train cases. {early} It passes 0% of the"
-        " expectations of 6 held-out cases, and 0% pass without a skill."
+        "No better: the one candidate did not do better than the skill as uploaded on the train cases."
+        " It passes 0% of the expectations of 6 held-out cases, and 0% pass without a skill. Triggering: 2 of 2 held-out"
+        f" queries are answered rightly with the description as uploaded. {early}"
     )
 
 
@@ -369,6 +370,7 @@ def test_generated_cases_are_of_use_different_and_numbered_and_the_rest_is_named
     assert [case.prompt for case in found.items][:3] == ["One", "Two", "More 0"]
     assert found.notes == [
         "evals[3].prompt must be a text of 1 to 65536 characters.",
+        "A task was written twice, and counts once.",
         "A task or its expectations are over 4096 bytes.",
         "Call 2 for cases gave no list of them.",
     ]

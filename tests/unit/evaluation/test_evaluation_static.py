@@ -65,7 +65,7 @@ def test_a_skill_with_nothing_to_mend_comes_back_as_source(run: Run) -> None:
         artifact_kind="source",
         files={},
         roi=[],
-        reason="Every static check passes; nothing to mend.",
+        reason="No better: every static check passes; nothing to mend.",
         invariants=[],
         evidence=None,
         evaluation={},
@@ -127,7 +127,7 @@ def test_what_a_person_has_to_mend_is_said_and_does_not_stand_in_the_way(run: Ru
     unmended = run({"SKILL.md": text, "a.json": "{"})
     assert (unmended.status, unmended.artifact_kind, unmended.files) == ("succeeded", "source", {})
     assert unmended.reason == (
-        "Nothing can be mended by machine; left for a person: SKILL.md:3 does not say in its description when to use it; "
+        "No better: nothing can be mended by machine; left for a person: SKILL.md:3 does not say in its description when to use it; "
         "a.json:1 is no valid JSON: Expecting property name enclosed in double quotes."
     )
     assert unmended.evidence == {

@@ -17,7 +17,6 @@ from mega_code.evaluation.statistics import (
     SignFlips,
     cases_needed,
     pass_rate_interval,
-    saving_interval,
 )
 
 # What pass rates do: twelfths, so that sums tie and floating point does not add up by itself.
@@ -161,22 +160,6 @@ def test_the_p_value_is_that_of_scipy() -> None:
             (amounts,), fmean, permutation_type="samples", alternative="greater", n_resamples=math.inf
         )
         assert SignFlips(amounts).p_value() == pytest.approx(expected.pvalue, abs=1e-12)
-
-
-@given(st.lists(st.tuples(st.integers(1, 5000), st.integers(1, 5000)), min_size=6, max_size=9))
-def test_the_interval_of_the_saving_holds_the_saving_and_knows_no_unit(tokens: list[tuple[int, int]]) -> None:
-    before, after = [float(old) for old, _ in tokens], [float(new) for _, new in tokens]
-    low, high = saving_interval(before, after)
-    assert low - 1e-9 <= 1 - sum(after) / sum(before) <= high + 1e-9
-    doubled = saving_interval([2 * old for old in before], [2 * new for new in after])
-    assert doubled == pytest.approx((low, high))
-
-
-def test_a_saving_that_is_the_same_share_everywhere_is_certain() -> None:
-    before = [100.0, 900, 12_000, 450, 33, 7000]
-    assert saving_interval(before, [tokens * 0.75 for tokens in before]) == pytest.approx((0.25, 0.25))
-    with pytest.raises(ValueError, match="5 amounts and 6 sizes"):
-        saving_interval(before, before[:5])
 
 
 @given(st.lists(st.integers(0, 12), min_size=1, max_size=30))

@@ -25,9 +25,13 @@ from mega_code.evaluation.triggers import Trigger
             json.dumps([{"query": " ", "should_trigger": True}, {"query": "q", "should_trigger": 1}, 3]),
             ["triggers[0].query must be", "triggers[1].should_trigger must be", "triggers[2].query must be"],
         ),
+        (
+            json.dumps([{"query": "q", "should_trigger": True}, {"query": " Q", "should_trigger": False}]),
+            ["triggers[1].should_trigger is the opposite of triggers[0], of the same query."],
+        ),
         ('[{"query": "\\ud800", "should_trigger": true}]', ["triggers[0].query must be"]),
     ],
-    ids=range(8),
+    ids=range(9),
 )
 def test_every_fault_is_named(data: str, problems: list[str]) -> None:
     with pytest.raises(CaseError) as caught:
