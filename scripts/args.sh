@@ -28,7 +28,7 @@ done
 
 while [ $# -gt 0 ]; do
   case "$1" in
-  -h | --help) usage && exit ;;
+  -h | --help) usage ;;
   *) die 4 "the arguments are read from stdin, not '$1'; see --help." ;;
   esac
 done

@@ -42,7 +42,7 @@ done
 args=()
 while [ $# -gt 0 ]; do
   case "$1" in
-  -h | --help) usage && exit ;;
+  -h | --help) usage ;;
   --api-key | --api-key=* | --model-key | --model-key=*)
     die 4 "a key on the command line can be read by everybody; use ${1%%=*}-stdin, or no flag and be asked."
     ;;

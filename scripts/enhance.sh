@@ -62,7 +62,7 @@ fi
 skill='' scope='' yes='' project='' timeout=1200 job='' dry=''
 while [ $# -gt 0 ]; do
   case "$1" in
-  -h | --help) usage && exit ;;
+  -h | --help) usage ;;
   --*=*) set -- "${1%%=*}" "${1#*=}" "${@:2}" && continue ;;
   --scope) needs_value "$@" && scope="$2" && shift ;;
   --yes) yes=yes ;;

@@ -37,7 +37,7 @@ done
 . "$(dirname "$self")/lib/common.sh"
 
 case "${1:-}" in
--h | --help) usage && exit ;;
+-h | --help) usage ;;
 start | stop | status | url) [ $# -eq 1 ] || die 4 "unknown argument '$2'; see --help." ;;
 *) die 4 "say start, stop, status or url; see --help." ;;
 esac

@@ -57,13 +57,13 @@ done
 
 what="${1:-}" project='' log='' args=()
 case "$what" in
--h | --help) usage && exit ;;
+-h | --help) usage ;;
 start | check-cases | audit | run | check-gradings | aggregate | review | stop-review | accept | undo | history | publish) shift ;;
 *) die 4 "say which step: start, check-cases, audit, run, …; see --help." ;;
 esac
 while [ $# -gt 0 ]; do
   case "$1" in
-  -h | --help) usage && exit ;;
+  -h | --help) usage ;;
   --*=*) set -- "${1%%=*}" "${1#*=}" "${@:2}" && continue ;;
   --project-dir) needs_value "$@" && project="$2" && shift ;;
   --log) needs_value "$@" && log="$2" && shift ;;

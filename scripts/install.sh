@@ -47,7 +47,7 @@ done
 job='' name='' scope='' project='' log='' undo='' backup='' cleanup=''
 while [ $# -gt 0 ]; do
   case "$1" in
-  -h | --help) usage && exit ;;
+  -h | --help) usage ;;
   --*=*) set -- "${1%%=*}" "${1#*=}" "${@:2}" && continue ;;
   --job-id) needs_value "$@" && job="$2" && shift ;;
   --skill-name) needs_value "$@" && name="$2" && shift ;;

@@ -43,7 +43,7 @@ done
 job='' max_wait=540 timeout='' project='' log=''
 while [ $# -gt 0 ]; do
   case "$1" in
-  -h | --help) usage && exit ;;
+  -h | --help) usage ;;
   --*=*) set -- "${1%%=*}" "${1#*=}" "${@:2}" && continue ;;
   --job-id) needs_value "$@" && job="$2" && shift ;;
   --max-wait) needs_value "$@" && max_wait="$2" && shift ;;

@@ -29,7 +29,7 @@ done
 envelope='' args=()
 while [ $# -gt 0 ]; do
   case "$1" in
-  -h | --help) usage && exit ;;
+  -h | --help) usage ;;
   --*=*) set -- "${1%%=*}" "${1#*=}" "${@:2}" && continue ;;
   --log | --project-dir) needs_value "$@" && args+=("$1" "$(absolute "$2")") && shift ;;
   --scope) needs_value "$@" && args+=("$1" "$2") && shift ;;

@@ -33,7 +33,7 @@ done
 project=''
 while [ $# -gt 0 ]; do
   case "$1" in
-  -h | --help) usage && exit ;;
+  -h | --help) usage ;;
   --*=*) set -- "${1%%=*}" "${1#*=}" "${@:2}" && continue ;;
   --project-dir) needs_value "$@" && project="$2" && shift ;;
   *) die 4 "unknown argument '$1'; see --help." ;;

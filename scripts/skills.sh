@@ -41,13 +41,13 @@ done
 
 what="${1:-}" name='' project='' all=()
 case "$what" in
--h | --help) usage && exit ;;
+-h | --help) usage ;;
 list | resolve | cached) shift ;;
 *) die 4 "say list, resolve or cached; see --help." ;;
 esac
 while [ $# -gt 0 ]; do
   case "$1" in
-  -h | --help) usage && exit ;;
+  -h | --help) usage ;;
   --*=*) set -- "${1%%=*}" "${1#*=}" "${@:2}" && continue ;;
   --project-dir) needs_value "$@" && project="$2" && shift ;;
   --all) all=(--all) ;;

@@ -41,7 +41,7 @@ done
 project='' args=()
 while [ $# -gt 0 ]; do
   case "$1" in
-  -h | --help) usage && exit ;;
+  -h | --help) usage ;;
   --*=*) set -- "${1%%=*}" "${1#*=}" "${@:2}" && continue ;;
   --project-dir) needs_value "$@" && project="$2" && shift ;;
   --session-id) needs_value "$@" && export MEGA_CODE_SESSION_ID="$2" && shift ;;

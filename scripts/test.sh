@@ -36,7 +36,7 @@ done
 quick='' all=''
 while [ $# -gt 0 ]; do
   case "$1" in
-  -h | --help) usage && exit ;;
+  -h | --help) usage ;;
   --quick) quick=yes ;;
   --all) all=yes ;;
   *) die 4 "unknown argument '$1'; see --help." ;;

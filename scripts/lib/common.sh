@@ -18,7 +18,10 @@ die() { # <code> <message...>; silent where a signal is behind it
   exit "$code"
 }
 
-usage() { sed -n '2,/^[^#]/s/^# \{0,1\}//p' "$self"; }
+usage() { # prints the header and leaves, whether it could be written or not; a reader who has seen enough is no failure
+  sed -n '2,/^[^#]/s/^# \{0,1\}//p' "$self" || exit $(($? > 128 ? 0 : 5))
+  exit
+}
 
 needs_value() { # <flag> [<value>...]
   [[ $# -ge 2 && -n "$2" && "$2" != --* ]] || die 4 "$1 needs a value; see --help."

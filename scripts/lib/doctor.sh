@@ -5,7 +5,7 @@ doctor() { # [args...]; prints what is found and what is missing, and leaves wit
   local project='' python status
   while [ $# -gt 0 ]; do
     case "$1" in
-    -h | --help) usage && exit ;;
+    -h | --help) usage ;;
     --*=*) set -- "${1%%=*}" "${1#*=}" "${@:2}" && continue ;;
     --project-dir) needs_value "$@" && project="$2" && shift ;;
     *) die 4 "doctor takes --project-dir, and nothing else; see --help." ;;

@@ -46,6 +46,30 @@ keep_to() { # reads `why | pattern | line that it catches | another…` with tab
   done < <(public)
 }
 
+@test "house rules: --help ends the script where it cannot be written, and where nobody reads it to the end" {
+  skill demo-skill
+  mkfifo "$ROOM/pipe"
+  for out in /dev/full "$ROOM/closed" "$ROOM/pipe"; do
+    while IFS= read -r script; do
+      words=("$script" --help)
+      [ "${script##*/}" != enhance.sh ] || words=("$script" demo-skill --yes --help)
+      status=0
+      case "$out" in
+      */closed) "${words[@]}" 2>"$ROOM/said" >&- || status=$? ;;
+      */pipe)
+        # shellcheck disable=SC2094
+        exec 7<>"$ROOM/pipe" 8>"$ROOM/pipe" 7<&-
+        "${words[@]}" 2>"$ROOM/said" >&8 8>&- || status=$?
+        exec 8>&-
+        ;;
+      *) "${words[@]}" 2>"$ROOM/said" >"$out" || status=$? ;;
+      esac
+      if [[ "$out" == */pipe ]]; then equal 0 "$status"; else equal 5 "$status"; fi
+      run ! grep -v '^sed: ' "$ROOM/said"
+    done < <(public)
+  done
+}
+
 @test "house rules: every script has tests" {
   while IFS= read -r script; do
     name="${script##*/}"
