@@ -9,10 +9,11 @@ from __future__ import annotations
 import fcntl
 import glob
 import os
+import re
 import shutil
 import subprocess
 import sys
-from typing import BinaryIO
+from typing import BinaryIO, Union
 
 
 def say(message: str) -> None:
@@ -49,10 +50,16 @@ def marker_of(requirements: list[str]) -> str:
 
 
 def is_complete(venv: str, requirements: list[str]) -> bool:
+    """Whether it was built for these requirements, and its Python, which may be another one since, finds them."""
     try:
         with open(os.path.join(venv, "complete"), encoding="utf-8") as stream:
-            return stream.read() == marker_of(requirements) and os.access(os.path.join(venv, "bin", "python"), os.X_OK)
-    except OSError:
+            if stream.read() != marker_of(requirements):
+                return False
+        names = [re.split(r"[^\w.-]", requirement)[0] for requirement in requirements if ";" not in requirement]
+        look = "import sys; from importlib.metadata import version; [version(name) for name in sys.argv[1:]]"
+        run([os.path.join(venv, "bin", "python"), "-I", "-c", look, *names], subprocess.DEVNULL)
+        return True
+    except (OSError, subprocess.CalledProcessError):
         return False
 
 
@@ -79,7 +86,7 @@ def build(venv: str, requirements: list[str]) -> None:
         shutil.rmtree(new, ignore_errors=True)
 
 
-def run(command: list[str], log: BinaryIO) -> None:
+def run(command: list[str], log: Union[BinaryIO, int]) -> None:
     subprocess.run(command, stdin=subprocess.DEVNULL, stdout=log, stderr=subprocess.STDOUT, check=True)
 
 

@@ -4,7 +4,8 @@
 # MEGA_CODE_PYTHON, which `mega-code` sets to its own; else uv where it is there; else the bundle's own virtual
 # environment; else the Python on PATH. None is asked first whether it has the packages: a module that misses one ends
 # with status 97 before it has read or said anything, and only then the virtual environment is made and the module
-# started again in it.
+# started again in it. Where that environment itself misses one, as after an upgrade of the Python below it, it is made
+# anew. Nobody else ever sees status 97.
 #
 # Where spans are wanted, uv's environment, or a virtual environment of its own, has the packages for them too; where
 # those cannot be had, it goes on without.
@@ -51,7 +52,12 @@ run_python() { # <module> [args...]; its stdin, stdout, stderr and status are th
     status=0
     (trap '' INT && start_python "$@") || status=$?
   fi
-  return "$status"
+  own_status "$status"
+}
+
+own_status() { # <status>; the module's own, or leaves with 5 where the packages cannot be brought
+  [ "$1" -ne "$MISSING_PACKAGES" ] || die 5 "the Python packages in $VENV cannot be used; remove that folder, and run this again."
+  return "$1"
 }
 
 # `-m` looks into the working directory first: that is ours, never the person's project, and whatever PYTHONSAFEPATH says.
@@ -104,9 +110,11 @@ prepare_uv() { # whether uv's environment is ready; uv's own failures share stat
   forgo_spans && prepare_uv
 }
 
-make_venv() { # builds VENV where it is not complete, or leaves with 5; from then on it is what runs
+make_venv() { # builds VENV where it is not complete or does not work, or leaves with 5; from then on it is what runs
   local python requirement wanted=() status=0
-  ! is_complete || { launcher=("$VENV/bin/python") && return; }
+  if [ "${launcher[0]}" != "$VENV/bin/python" ] && is_complete; then # else it is what misses them, whatever it says
+    launcher=("$VENV/bin/python") && return
+  fi
   if lately "$VENV.failed" && forgo_spans && is_complete; then
     launcher=("$VENV/bin/python") && return
   fi
@@ -158,7 +166,7 @@ run_logged() { # <log> <module> [args...]; stderr to the log and the terminal, s
   # A module that was killed has left its line.
   [[ ! -t 2 || "$status" -le 128 || "${TERM:-dumb}" == dumb ]] || printf '\r\033[J' >&2
   unset MEGA_CODE_TERMINAL
-  return "$status"
+  own_status "$status"
 }
 
 # Ignored around the start, so that the module is never ended before it listens by itself.

@@ -133,6 +133,20 @@ run --quiet --no-sync --directory $CLONE --extra gateway --extra optimize python
   equal 1 "$(grep -c . "$ROOM/python.calls")"
 }
 
+@test "runtime: where the environment misses packages after all, that is one sentence with status 5, and never 97" {
+  mkdir -p "$DATA/runtime/venv/bin"
+  fake python 'exit 97'
+  mv "$BIN/python" "$DATA/runtime/venv/bin/python"
+  requirements >"$DATA/runtime/venv/complete"
+  fake python3 'exit 0' # which says that it has made it anew
+  skill demo-skill
+  for command in 'args.sh' 'gateway.sh status' 'enhance.sh demo-skill --dry-run' 'submit.sh --skill-name demo-skill'; do
+    read -ra words <<<"$command"
+    run -5 --separate-stderr "${words[@]}" </dev/null
+    [[ "${stderr_lines[0]}" == *": the Python packages in $DATA/runtime/venv cannot be used; remove that folder, and run this again." ]]
+  done
+}
+
 @test "runtime: the Python that MEGA_CODE_PYTHON names comes before uv, and needs nothing else" {
   clone
   uv 0
@@ -190,6 +204,18 @@ run --quiet --no-sync --directory $CLONE --extra gateway --extra optimize python
   run -0 --separate-stderr setup.sh
   equal '' "$stderr"
   [ "$(printf '%s\n' "$DATA/runtime/"*)" = "$(printf '%s\n' "$DATA/runtime/"venv{,.lock,.log})" ]
+}
+
+# bats test_tags=slow
+@test "runtime: an environment whose Python was upgraded is made anew, once" {
+  bare_python
+  run -3 --separate-stderr gateway.sh status
+  for packages in "$DATA/runtime/venv/lib"/python3.*; do mv "$packages" "${packages%/*}/python3.0"; done # what another Python sees
+  run -3 --separate-stderr gateway.sh status
+  equal 'not running' "$output"
+  [[ "$stderr" == "mega-code: Preparing the Python packages "*"this once"* && "${#stderr_lines[@]}" -eq 1 ]]
+  run -3 --separate-stderr gateway.sh status
+  equal '' "$stderr"
 }
 
 # bats test_tags=slow
