@@ -8,7 +8,7 @@ import sys
 from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple, Optional
 
-from mega_code.commandline import Parser, manual
+from mega_code.commandline import Parser, manual, open_streams, tell
 from mega_code.console import say
 from mega_code.envelope import Envelope
 from mega_code.errors import CODES, MegaCodeError
@@ -306,9 +306,9 @@ def main(argv: Sequence[str]) -> int:
     except (AttributeError, KeyError, TypeError):
         say("report: the envelope is incomplete [invalid_arguments]")
         return MegaCodeError("invalid_arguments", "").exit_status
+    open_streams()
     sys.stdout.reconfigure(errors="replace")  # type: ignore[union-attr]
-    print(output)
-    return 0
+    return tell(output)
 
 
 if __name__ == "__main__":

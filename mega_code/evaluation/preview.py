@@ -14,6 +14,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Optional
 
+from mega_code.commandline import tell
 from mega_code.errors import BAD_INPUT, MegaCodeError
 from mega_code.evaluation import enhancement, plan
 from mega_code.evaluation.budget import Limits
@@ -67,11 +68,11 @@ def main(given: Optional[str]) -> int:
         if "error" in found:
             return BAD_INPUT  # resolve-skill has said it
         folder = Path(found["path"]).absolute().parent
-        print("\n".join(preview(folder, with_env_file(os.environ))))
+        said = preview(folder, with_env_file(os.environ))
     except MegaCodeError as error:
         print(f"preview: {error.message} [{error.code}]", file=sys.stderr)
         return error.exit_status
     except (OSError, ValueError, KeyError, TypeError) as error:
         print(f"preview: the skill cannot be read: {error}.", file=sys.stderr)
         return BAD_INPUT
-    return 0
+    return tell("\n".join(said))

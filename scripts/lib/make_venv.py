@@ -1,7 +1,8 @@
 """Usage: make_venv.py VENV REQUIREMENT...
 
 Build a virtual environment with the requirements, whole or not at all: in a sibling folder, under a lock, renamed
-when it is complete. Standard library only. Exit: 0 it is there, 1 it could not be built, 130 interrupted.
+when it is complete. Standard library only. Exit: 0 it is there, 1 it could not be built, 5 its folder cannot be
+written, 130 interrupted.
 """
 
 from __future__ import annotations
@@ -23,8 +24,14 @@ def say(message: str) -> None:
 def main(argv: list[str]) -> int:
     venv, requirements = os.path.abspath(argv[0]), argv[1:]
     os.umask(0o077)
-    os.makedirs(os.path.dirname(venv), exist_ok=True)
-    with open(f"{venv}.lock", "wb") as lock:
+    try:
+        os.makedirs(os.path.dirname(venv), exist_ok=True)
+        lock = open(f"{venv}.lock", "wb")  # noqa: SIM115 - closed below
+    except OSError as error:
+        folder = os.path.dirname(venv)
+        say(f"{folder!r} cannot be written: {error.strerror}; MEGA_CODE_DATA_DIR can name another folder.")
+        return 5
+    with lock:
         try:
             take(lock)
             if not is_complete(venv, requirements):

@@ -71,7 +71,17 @@ start_python() { # <module> [args...]; takes the place of the subshell it is cal
 
 look_only='' # set by a doctor, who takes what is ready and prepares nothing
 
+PYTHONS=(python3 python python3.13 python3.12 python3.11 python3.10 python3.9)
+
+on_path() { # whether there is any; sets `python` to it
+  for python in "${PYTHONS[@]}"; do
+    ! command -v "$python" >/dev/null || return 0
+  done
+  return 1
+}
+
 choose_python() {
+  local python
   ! with_spans || want_spans
   if [ -n "${MEGA_CODE_PYTHON:-}" ]; then
     launcher=("$MEGA_CODE_PYTHON")
@@ -79,10 +89,8 @@ choose_python() {
     launcher=(uv run --quiet --no-sync --directory "$MEGA_DIR" "${extras[@]}" python)
   elif is_complete; then
     launcher=("$VENV/bin/python")
-  elif command -v python3 >/dev/null; then
-    launcher=(python3)
-  elif command -v python >/dev/null; then
-    launcher=(python)
+  elif on_path; then
+    launcher=("$python")
   else
     die 5 "there is no Python on PATH; install Python 3.9 or later, or uv."
   fi
@@ -99,7 +107,7 @@ prepare_uv() { # whether uv's environment is ready; uv's own failures share stat
   ready="$environment/mega-code-ready$spans"
   [[ ! -e "$ready" || "$MEGA_DIR/setup.cfg" -nt "$ready" ]] || return 0
   if [ -z "$look_only" ] && ! lately "$failed"; then
-    mkdir -p -- "$DATA_DIR/runtime"
+    mkdir -p -- "$DATA_DIR/runtime" 2>/dev/null || die 5 "'$DATA_DIR/runtime' cannot be made; MEGA_CODE_DATA_DIR can name another folder."
     if uv sync --quiet --inexact --no-install-project "${extras[@]}" --directory "$MEGA_DIR" >"$failed" 2>&1; then
       rm -f -- "$failed"
       : >"$ready"
@@ -118,13 +126,14 @@ make_venv() { # builds VENV where it is not complete or does not work, or leaves
   if lately "$VENV.failed" && forgo_spans && is_complete; then
     launcher=("$VENV/bin/python") && return
   fi
-  for python in "${MEGA_CODE_PYTHON:-python3}" python3 python python3.13 python3.12 python3.11 python3.10 python3.9 ''; do
+  for python in "${MEGA_CODE_PYTHON:-python3}" "${PYTHONS[@]}" ''; do
     ! "${python:-false}" -c 'import ensurepip, sys; sys.exit(sys.version_info < (3, 9))' 2>/dev/null || break
   done
   [ -n "$python" ] || die 5 "no Python 3.9 or later with the venv module is on PATH; install one (Debian: python3-venv), or uv."
   while IFS= read -r requirement; do wanted+=("$requirement"); done < <(requirements)
   "$python" -I "$MEGA_DIR/scripts/lib/make_venv.py" "$VENV" "${wanted[@]}" || status=$?
   [ "$status" -lt 128 ] || exit "$status"
+  [ "$status" -ne 5 ] || exit 5 # which is said
   if [[ "$status" -ne 0 && -n "$spans" ]]; then
     say "the Python packages for spans could not be installed; going on without."
     : >"$VENV.failed"

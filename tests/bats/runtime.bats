@@ -157,6 +157,17 @@ run --quiet --no-sync --directory $CLONE --extra gateway --extra optimize python
   [ ! -e "$ROOM/uv.calls" ]
 }
 
+@test "runtime: a folder that cannot be written is named, in one sentence, and no network is blamed" {
+  unset MEGA_CODE_DATA_DIR
+  fake python3 "[ \"\$1\" = -m ] && exit 97; exec \"$REAL_PYTHON\" \"\$@\""
+  HOME=/dev/null run -5 --separate-stderr args.sh </dev/null
+  equal "mega-code: '/dev/null/.local/share/mega-code/runtime' cannot be written: Not a directory; MEGA_CODE_DATA_DIR can name another folder." "$stderr"
+  clone
+  uv 0
+  HOME=/dev/null run -5 --separate-stderr "$CLONE/scripts/args.sh" </dev/null
+  equal "args: '/dev/null/.local/share/mega-code/runtime' cannot be made; MEGA_CODE_DATA_DIR can name another folder." "$stderr"
+}
+
 @test "runtime: where the skills have copies for links, as in a wheel, the bundle is still the one around them" {
   clone
   mkdir -p "$CLONE/skills/one"
@@ -191,6 +202,33 @@ run --quiet --no-sync --directory $CLONE --extra gateway --extra optimize python
   run -5 --separate-stderr args.sh
   equal "args: no Python 3.9 or later with the venv module is on PATH; install one (Debian: python3-venv), or uv." "$stderr"
   [ ! -e "$DATA/runtime/venv" ]
+}
+
+@test "runtime: an answer that cannot be written is said, with status 5, and one that nobody asks for is left out" {
+  skill demo-skill
+  for command in args.sh 'gateway.sh status' 'skills.sh list --all' 'enhance.sh doctor' 'enhance.sh demo-skill --dry-run'; do
+    read -ra words <<<"$command"
+    status=0
+    "${words[@]}" </dev/null >/dev/full 2>"$ROOM/said" || status=$?
+    equal "5 The answer could not be written: No space left on device." "$status $(cat "$ROOM/said")"
+    wanted=0
+    [ "$command" != 'gateway.sh status' ] || wanted=3
+    status=0
+    "${words[@]}" </dev/null >&- 2>"$ROOM/said" || status=$?
+    equal "$wanted " "$status $(cat "$ROOM/said")"
+  done
+}
+
+@test "runtime: closed standard streams are none that anything else is written to" {
+  fake_gateway
+  skill demo-skill
+  status=0
+  enhance.sh demo-skill --yes >"$ROOM/report" 2>&- </dev/null || status=$?
+  equal 0 "$status"
+  [[ "$(cat "$ROOM/report")" == "Installed at $PROJECT/.claude/skills/demo-skill."* ]]
+  status=0
+  submit.sh --skill-name demo-skill >&- 2>&- <&- || status=$?
+  equal 0 "$status"
 }
 
 # bats test_tags=slow
