@@ -9,7 +9,7 @@ from collections.abc import Iterator, Mapping
 from mega_code import model_settings, settings
 from mega_code.client.configure import mask
 from mega_code.client.doctor import asking
-from mega_code.client.doctor.facts import Fact, missing, ok, script, warning
+from mega_code.client.doctor.facts import Fact, missing, ok, script, unbroken, warning
 from mega_code.console import conceal
 from mega_code.errors import BAD_INPUT, NETWORK, MegaCodeError
 
@@ -116,7 +116,7 @@ def model(known: settings.Settings, env: Mapping[str, str]) -> Iterator[Fact]:
 def _agent(kind: str, name: str) -> Fact:
     path = shutil.which(kind)
     if path:
-        return ok("model", f"{kind}{f':{name}' if name else ''}, {path}")
+        return ok("model", f"{kind}{f':{name}' if name else ''}, {unbroken(path)}")
     packages = {"claude": "@anthropic-ai/claude-code", "codex": "@openai/codex"}
     return missing("model", f"{kind} is not on PATH", f"npm install --global {packages[kind]}", NETWORK)
 
