@@ -28,8 +28,8 @@
 #
 # Environment:
 #   MEGA_CODE_SERVER_URL   the server, MEGA_CODE_API_KEY its key; what configure.sh wrote counts else
-#   MEGA_CODE_MODEL        what a gateway that is started measures with, instead of what configure.sh
-#                          set
+#   MEGA_CODE_MODEL        what a gateway that is started measures with, instead of what
+#                          configure.sh set; where one runs with another, asks first
 #   CLAUDE_PROJECT_DIR     the project, where --project-dir does not name it
 #   MEGA_CODE_DATA_DIR     where data is kept, instead of ~/.local/share/mega-code
 #   NO_COLOR               no colours on a terminal
@@ -128,8 +128,8 @@ flow() { # a function, so that it is read before a signal is listened for: Bash 
     heed
     say "no server is configured; starting the embedded gateway."
     "$MEGA_DIR/scripts/gateway.sh" start >&2 || exit
-  elif [ -n "${MEGA_CODE_MODEL:-}" ]; then
-    say "MEGA_CODE_MODEL of this shell counts only for a gateway that was started with it; what configure.sh --model sets counts from the embedded gateway's next job on."
+  elif [[ -n "${MEGA_CODE_MODEL:-}" && -z "$job" ]]; then
+    agree "$yes"
   fi
   step setup.sh --project-dir "$project"
   [ "$status" -eq 0 ] || exit "$status"

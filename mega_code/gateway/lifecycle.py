@@ -64,7 +64,7 @@ def stop(data: DataDir) -> Said:
                 if not _end(pid, holder):
                     return Said(NETWORK, trouble=f"the gateway (pid {pid}) does not end")
                 said = f"stopped (pid {pid})"
-        for leftover in (data.client_json, data.gateway / "pid"):
+        for leftover in (data.client_json, data.gateway_environment, data.gateway / "pid"):
             with contextlib.suppress(FileNotFoundError):
                 leftover.unlink()
     return Said(0, said)

@@ -35,6 +35,18 @@ pick_skill() { # <project>; the only skill there is, or the one that is chosen
   printf '%s\n' "${names[0]%% *}"
 }
 
+agree() { # <yes, where nobody is to be asked>; leaves before anything is paid where another model would be than this shell names
+  local told status=0 answer=''
+  told="$(run_python mega_code.evaluation --agree)" || status=$?
+  [ -z "$told" ] || printf '%s\n' "$told" >&2
+  [ "$status" -ne 0 ] || return 0
+  if [[ -n "$told" && -z "$1" ]] && on_terminal; then
+    printf 'Go on with the model of the gateway that runs? [y/N] ' >&2
+    IFS= read -r answer || :
+  fi
+  [[ "$answer" == [yY] || "$answer" == [yY]es ]] || exit "$status"
+}
+
 preview_skill() { # <skill or folder> <project>; what enhancing it would cost at most
   local resolved
   if [[ "$1" == */* || -f "$1/SKILL.md" ]]; then

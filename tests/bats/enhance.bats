@@ -192,13 +192,51 @@ installed() { # <scope>; whether the enhanced skill is there
   installed project
 }
 
-@test "enhance: a model that only this shell knows is said not to reach a gateway that runs" {
+@test "enhance: a model that only this shell knows is said not to reach a server elsewhere" {
   fake_gateway
   skill demo-skill
   MEGA_CODE_MODEL=openai:small run -0 --separate-stderr enhance.sh demo-skill --yes
-  [[ "$stderr" == "enhance: MEGA_CODE_MODEL of this shell counts only for a gateway that was started with it; "* ]]
+  [[ "$stderr" == "The configured server does the work, with a model of its own, and MEGA_CODE_MODEL of this shell does not count."* ]]
   run -0 --separate-stderr enhance.sh demo-skill --yes
-  [[ "$stderr" != *MEGA_CODE_MODEL* ]]
+  [[ "$stderr" != *"model of its own"* ]]
+  run -0 --separate-stderr enhance.sh demo-skill --dry-run
+  equal "The configured server does the work, with a model of its own. The embedded gateway would take:
+Model: static, which is no language model: 0 calls, 0 tokens." "$output"
+}
+
+@test "enhance: where the gateway that runs measures with another model than this shell names, nothing is paid unasked" {
+  skill demo-skill
+  MEGA_CODE_MODEL=openai:small MEGA_CODE_MODEL_URL=http://127.0.0.1:9/v1 gateway.sh start >/dev/null 3>&-
+  note="The gateway that runs measures with openai:small, and not with static, which MEGA_CODE_MODEL of this shell names."
+  mends="To measure with static, stop it and run this again: $SCRIPTS/gateway.sh stop
+To measure with openai:small, run this again after: unset MEGA_CODE_MODEL"
+  MEGA_CODE_MODEL=static run -0 --separate-stderr enhance.sh demo-skill --dry-run
+  equal "$note" "${lines[0]}"
+  equal "Model: small." "${lines[1]}"
+  [[ "$output" == *"At most "*" calls and "*" tokens"* ]]
+  for words in '' --yes; do
+    MEGA_CODE_MODEL=static run -4 --separate-stderr enhance.sh demo-skill ${words:+"$words"}
+    equal "$output|$stderr" "|$note
+$mends"
+  done
+  MEGA_CODE_MODEL=static run -4 on_terminal 'y/N]' n -- enhance.sh demo-skill
+  [[ "$output" == "$note"*"Go on with the model of the gateway that runs? [y/N] n" ]]
+  run -0 --separate-stderr enhance.sh demo-skill --dry-run # of this shell nothing is asked
+  equal "Model: small." "${lines[0]}"
+  gateway.sh stop
+  MEGA_CODE_MODEL=static run -0 --separate-stderr enhance.sh demo-skill --dry-run
+  equal "Model: static, which is no language model: 0 calls, 0 tokens." "$output"
+}
+
+@test "enhance: what configure.sh sets is what a gateway that runs measures with, and then nothing is asked" {
+  skill demo-skill
+  gateway.sh start >/dev/null 3>&-
+  configure.sh --model openai:small --model-url http://127.0.0.1:9/v1
+  MEGA_CODE_MODEL=static run -4 --separate-stderr enhance.sh demo-skill
+  [[ "$stderr" == "The gateway that runs measures with openai:small, and not with static,"* ]]
+  configure.sh --model static
+  MEGA_CODE_MODEL=static run -0 on_terminal ']o: ' n -- enhance.sh demo-skill
+  [[ "$output" != *"that runs"* ]]
 }
 
 @test "enhance: bad arguments are one sentence and status 4" {

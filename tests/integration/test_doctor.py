@@ -213,6 +213,21 @@ def test_the_model_is_looked_for_and_never_asked(
     assert all((seen.method, seen.path) == ("GET", "/models") for seen in fake.seen)
 
 
+def test_the_model_is_that_of_the_gateway_that_runs(known: Room) -> None:
+    known.env["PATH"] = f"{known.env['PATH']}:/usr/bin:/bin"
+    started = known.script("gateway.sh", "start", env={**known.env, "MEGA_CODE_MODEL": "static"})
+    assert started.returncode == 0
+    try:
+        screen = look(known, MEGA_CODE_MODEL="codex")[1]
+    finally:
+        assert known.script("gateway.sh", "stop").returncode == 0
+    assert re.findall(r"^\w+ +model +.*$", stable(screen), re.MULTILINE) == [
+        "warning  model        The gateway that runs measures with static, and not with codex, which MEGA_CODE_MODEL of"
+        " this shell names.",
+        "ok       model        static: no language model, and no cost",
+    ]
+
+
 def test_a_server_that_hangs_redirects_or_is_none_is_said_in_time(fake: FakeGateway) -> None:
     fake.on("GET", "/hangs", hang)
     fake.on("GET", "/redirects", Answer(307, b"", (("Location", f"{fake.url}/elsewhere"),)))

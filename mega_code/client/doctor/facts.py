@@ -13,7 +13,6 @@ from typing import NamedTuple, Union
 
 from mega_code import terminal
 from mega_code.console import concealed
-from mega_code.paths import MEGA_DIR
 from mega_code.plain import plain
 
 OK, WARNING, MISSING = "ok", "warning", "missing"
@@ -47,11 +46,6 @@ def warning(topic: str, found: str, mend: str = "") -> Fact:
 def missing(topic: str, found: str, mend: str, exit_status: int) -> Fact:
     """Something that an enhancement needs."""
     return Fact(MISSING, topic, found, mend, exit_status)
-
-
-def script(name: str, *arguments: str) -> str:
-    """A command line of this bundle that can be copied as it is."""
-    return shlex.join([str(MEGA_DIR / "scripts" / name), *arguments])
 
 
 def exit_status(facts: Sequence[Fact]) -> int:

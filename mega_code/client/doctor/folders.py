@@ -12,9 +12,9 @@ from pathlib import Path
 from typing import Optional
 
 from mega_code import places, skills
-from mega_code.client.doctor.facts import Fact, missing, ok, quoted, script, unbroken, warning
+from mega_code.client.doctor.facts import Fact, missing, ok, quoted, unbroken, warning
 from mega_code.errors import BAD_INPUT, MegaCodeError
-from mega_code.paths import MEGA_DIR, SCOPES, DataDir, project_dir, skills_root
+from mega_code.paths import MEGA_DIR, SCOPES, DataDir, project_dir, script, skills_root
 from mega_code.settings import open_quotes, strange_lines
 
 LITTLE = 500 * 1024 * 1024

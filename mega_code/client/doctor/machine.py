@@ -13,9 +13,9 @@ from importlib import metadata, util
 from pathlib import Path
 from typing import Any, Optional
 
-from mega_code.client.doctor.facts import Fact, missing, ok, quoted, script, unbroken, warning
+from mega_code.client.doctor.facts import Fact, missing, ok, quoted, unbroken, warning
 from mega_code.errors import NETWORK
-from mega_code.paths import MEGA_DIR, DataDir
+from mega_code.paths import MEGA_DIR, DataDir, script
 
 BASE = {"requests": "requests", "yaml": "PyYAML"}
 GATEWAY = {"bottle": "bottle", "waitress": "waitress"}
