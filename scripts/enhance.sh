@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
 # Usage: enhance.sh [SKILL | FOLDER] [--scope project|global] [--yes] [--project-dir DIR]
 #                   [--poll-timeout S] [--poll-existing ID] [--dry-run]
+#        enhance.sh --cancel ID
 #        enhance.sh doctor [--project-dir DIR]
 #
 # Enhance a skill from start to end: submit it, wait, ask, install. Prints the report.
@@ -20,6 +21,7 @@
 #   --project-dir DIR    the project (default: $CLAUDE_PROJECT_DIR, else the working directory)
 #   --poll-timeout S     seconds to wait for the job (default 1200); 0 waits for ever
 #   --poll-existing ID   wait for a job that was submitted before
+#   --cancel ID          end a job that goes on; the gateway ends it with its next step
 #   --dry-run            say how many calls and tokens the embedded gateway would spend at most, and
 #                        stop
 #   -h, --help           this text
@@ -59,7 +61,7 @@ if [ "${1:-}" = doctor ]; then
   doctor "${@:2}"
 fi
 
-skill='' scope='' yes='' project='' timeout=1200 job='' dry=''
+skill='' scope='' yes='' project='' timeout=1200 job='' cancel='' dry=''
 while [ $# -gt 0 ]; do
   case "$1" in
   -h | --help) usage ;;
@@ -70,6 +72,7 @@ while [ $# -gt 0 ]; do
   --project-dir) needs_value "$@" && project="$2" && shift ;;
   --poll-timeout) needs_value "$@" && timeout="$2" && shift ;;
   --poll-existing) needs_value "$@" && job="$2" && shift ;;
+  --cancel) needs_value "$@" && cancel="$2" && shift ;;
   -* | '') die 4 "unknown argument '$1'; see --help." ;;
   *) [ -z "$skill" ] || die 4 "one skill at a time; see --help." && skill="$1" ;;
   esac
@@ -78,6 +81,7 @@ done
 [[ -z "$scope" || "$scope" == project || "$scope" == global ]] || die 4 "the scope is project or global, not '$scope'."
 [[ -z "$job" || -z "$dry" ]] || die 4 "--dry-run is for a job that is not there yet; leave --poll-existing out."
 [[ -z "$job" || -z "$skill" ]] || die 4 "--poll-existing names a job that knows its skill; leave '$skill' out."
+[[ -z "$cancel" || -z "$skill$job$dry$scope" ]] || die 4 "--cancel names a job, and takes nothing else."
 number='^[0-9]+([.][0-9]+)?$' zero='^0+([.]0+)?$'
 [[ "$timeout" =~ $number ]] || die 4 "--poll-timeout takes seconds, like 90 or 0.5, and 0 for no limit; not '$timeout'."
 [[ ! "$timeout" =~ $zero ]] || timeout=999999999
@@ -104,6 +108,12 @@ step() { # <script> [args...]; sets `lines` to what it printed, and `status`; ea
 line() { # <key>; its value in `lines`
   headline "$1" <<<"$lines"
 }
+
+if [ -n "$cancel" ]; then
+  run_python "$STEP" --cancel "$cancel" --result-json "$printed" >/dev/null || status=$?
+  [ ! -s "$printed" ] || "$MEGA_DIR/scripts/report.sh" "$printed" || :
+  exit "$status"
+fi
 
 place=()
 

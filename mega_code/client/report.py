@@ -33,6 +33,11 @@ def resume(job_id: str) -> str:
     return command("enhance.sh", "--poll-existing", job_id)
 
 
+def cancel(job_id: str) -> str:
+    """The command that ends a job."""
+    return command("enhance.sh", "--cancel", job_id)
+
+
 class Place(NamedTuple):
     """Where a person would have something installed, as far as that is known."""
 
@@ -191,14 +196,23 @@ def _conflict(envelope: Envelope) -> list[str]:
 
 def _timeout(envelope: Envelope) -> list[str]:
     job_id, elapsed = str(envelope["timeout"]["job_id"]), envelope["timeout"]["elapsed_s"]
-    return [f"Job {job_id} had not ended after {elapsed} s; it goes on.", f"To resume: {resume(job_id)}"]
+    return [f"Job {job_id} had not ended after {elapsed} s; it goes on.", *_ways_on(job_id)]
 
 
 def _interrupted(envelope: Envelope) -> list[str]:
     job_id = envelope["interrupted"]["job_id"]
     if not is_job_id(job_id):
         return ["Interrupted; no job had been submitted.", f"To start again: {command('enhance.sh')}"]
-    return [f"Interrupted; job {job_id} goes on.", f"To resume: {resume(job_id)}"]
+    return [f"Interrupted; job {job_id} goes on.", *_ways_on(job_id)]
+
+
+def _ways_on(job_id: str) -> list[str]:
+    return [f"To resume: {resume(job_id)}", f"To cancel: {cancel(job_id)}"]
+
+
+def _cancelled(envelope: Envelope) -> list[str]:
+    job_id = str(envelope["cancelled"]["job_id"])
+    return [f"Job {job_id} is cancelled: it ends with its next step.", f"To see how it ended: {resume(job_id)}"]
 
 
 UNKNOWN_JOB = ("http_404", "http_410", "not_found", "invalid_job_id")
@@ -225,6 +239,7 @@ SHAPES: dict[str, Callable[[Envelope], list[str]]] = {
     "timeout": _timeout,
     "interrupted": _interrupted,
     "submitted": _submitted,
+    "cancelled": _cancelled,
     "cached": _cached,
     "backups": _backups,
     "removed": lambda e: [

@@ -69,7 +69,7 @@ values() { # <flag>
   local value
   value="$(value_of "$1")"
   case "$1 $value" in
-  '--job-id '* | '--poll-existing '*) jobs_known ;;
+  '--job-id '* | '--poll-existing '* | '--cancel '*) jobs_known ;;
   *' NAME' | *' SKILL') skills ;;
   '--model '*) printf '%s\n' static claude codex openai: ;;
   *'|'*) tr '|' '\n' <<<"$value" ;;

@@ -131,6 +131,32 @@ installed() { # <scope>; whether the enhanced skill is there
   installed project
 }
 
+@test "enhance: a job that goes on is cancelled by its id" {
+  fake_gateway running cancels
+  run -0 --separate-stderr enhance.sh --cancel "$JOB"
+  equal "Job $JOB is cancelled: it ends with its next step.
+To see how it ended: $SCRIPTS/enhance.sh --poll-existing $JOB" "$output"
+  equal '' "$stderr"
+  for words in demo-skill --dry-run "--poll-existing $JOB" '--scope project'; do
+    read -ra words <<<"$words"
+    run -4 --separate-stderr enhance.sh --cancel "$JOB" "${words[@]}"
+    equal "enhance: --cancel names a job, and takes nothing else." "$stderr"
+  done
+}
+
+@test "enhance: a job that has ended, or a server that cannot, is not cancelled, and that is said" {
+  skill demo-skill
+  gateway.sh start >/dev/null 3>&-
+  run -0 --separate-stderr enhance.sh demo-skill
+  job="$(sed -n 's/.*submitted as job //p' <<<"$stderr")"
+  run -4 --separate-stderr enhance.sh --cancel "$job"
+  [[ "$output" == "The job has ended already: "*"[already_terminal]"* ]]
+  gateway.sh stop
+  fake_gateway running
+  run -4 --separate-stderr enhance.sh --cancel "$JOB"
+  [[ "$output" == *"[not_found]"* ]]
+}
+
 @test "enhance: a job that takes longer is status 3, with the command that resumes" {
   fake_gateway running
   skill demo-skill

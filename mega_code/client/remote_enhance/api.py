@@ -135,6 +135,10 @@ class Gateway:
         """The result of a terminal job, unknown keys included."""
         return self._call("GET", f"/skill-enhance/jobs/{check_job_id(job_id)}/result")
 
+    def cancel(self, job_id: str) -> None:
+        """Ask for a job's end; not every server has this call."""
+        self._accepted(self._persist("POST", f"/skill-enhance/jobs/{check_job_id(job_id)}/cancel"))
+
     def _call(
         self, method: str, path: str, headers: Optional[dict[str, str]] = None, form: Optional[Form] = None
     ) -> Json:
