@@ -1,39 +1,51 @@
 #!/usr/bin/env bash
-# Usage: enhance.sh [SKILL | FOLDER] [--scope project|global] [--yes] [--project-dir DIR]
-#                   [--poll-timeout S] [--poll-existing ID] [--dry-run]
+# Usage: enhance.sh [SKILL | FOLDER] [--scope project|global] [--yes]
+#                   [--project-dir DIR] [--poll-timeout S] [--poll-existing ID]
+#                   [--dry-run]
 #        enhance.sh --cancel ID
 #        enhance.sh doctor [--project-dir DIR]
 #
-# Enhance a skill from start to end: submit it, wait, ask, install. Prints the report.
-# Where no server is configured, the embedded gateway is started. A job of the same content is
-# resumed.
-# doctor says what is found and what is missing, and the command that mends it; it changes nothing.
-# A skill that is called doctor is named by its path, such as .claude/skills/doctor.
+# Enhance a skill from start to end: submit it, wait, ask, install. Prints the
+# report.
+# Where no server is configured, the embedded gateway is started. A job of the
+# same content is resumed.
+# doctor says what is found and what is missing, and the command that mends it;
+# it changes nothing.
+# A skill that is called doctor is named by its path, such as
+# .claude/skills/doctor.
 #
 # Options:
-#   SKILL                a skill of the project or the global scope; without one: the only one there
-#                        is, or asks
+#   SKILL                a skill of the project or the global scope; without
+#                        one: the only one there is, or asks
 #   FOLDER               a skill folder anywhere (anything with a / in it)
-#   doctor               say what is found and what is missing, and what mends it; changes nothing
+#   doctor               say what is found and what is missing, and what mends
+#                        it; changes nothing
 #   --scope SCOPE        where to install: project, or global
-#   --yes                do not ask; without --scope it goes where the skill came from, else into the
-#                        project
-#   --project-dir DIR    the project (default: $CLAUDE_PROJECT_DIR, else the working directory)
-#   --poll-timeout S     seconds to wait for the job (default 1200); 0 waits for ever
+#   --yes                do not ask; without --scope it goes where the skill
+#                        came from, else into the project
+#   --project-dir DIR    the project (default: $CLAUDE_PROJECT_DIR, else the
+#                        working directory)
+#   --poll-timeout S     seconds to wait for the job (default 1200); 0 waits for
+#                        ever
 #   --poll-existing ID   wait for a job that was submitted before
-#   --cancel ID          end a job that goes on; the gateway ends it with its next step
-#   --dry-run            say how many calls and tokens the embedded gateway would spend at most, and
-#                        stop
+#   --cancel ID          end a job that goes on; the gateway ends it with its
+#                        next step
+#   --dry-run            say how many calls and tokens the embedded gateway
+#                        would spend at most, and stop
 #   -h, --help           this text
 #
-# Exit: 0 finished, 3 not done in time, 4 bad input, 5 authentication or network, 130 interrupted.
+# Exit: 0 finished, 3 not done in time, 4 bad input, 5 authentication or
+#       network, 130 interrupted.
 #
 # Environment:
-#   MEGA_CODE_SERVER_URL   the server, MEGA_CODE_API_KEY its key; what configure.sh wrote counts else
-#   MEGA_CODE_MODEL        what a gateway that is started measures with, instead of what
-#                          configure.sh set; where one runs with another, asks first
+#   MEGA_CODE_SERVER_URL   the server, MEGA_CODE_API_KEY its key; what
+#                          configure.sh wrote counts else
+#   MEGA_CODE_MODEL        what a gateway that is started measures with, instead
+#                          of what configure.sh set; where one runs with
+#                          another, asks first
 #   CLAUDE_PROJECT_DIR     the project, where --project-dir does not name it
-#   MEGA_CODE_DATA_DIR     where data is kept, instead of ~/.local/share/mega-code
+#   MEGA_CODE_DATA_DIR     where data is kept, instead of
+#                          ~/.local/share/mega-code
 #   NO_COLOR               no colours on a terminal
 #
 # Examples:
@@ -42,7 +54,8 @@
 #   scripts/enhance.sh commit-message --yes --scope project
 #   scripts/enhance.sh --poll-existing 3f2504e0-4f89-11d3-9a0c-0305e82c3301
 #
-# See also: configure.sh, gateway.sh, install.sh (to undo), references/architecture.md
+# See also: configure.sh, gateway.sh, install.sh (to undo),
+# references/architecture.md
 set -euo pipefail
 self="$0"
 while [ -L "$self" ]; do

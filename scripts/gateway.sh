@@ -16,8 +16,8 @@
 # Exit: 0 done or running, else the gateway's own.
 #
 # Environment:
-#   MEGA_CODE_MODEL      what a gateway that is started measures with, instead of what configure.sh
-#                        set
+#   MEGA_CODE_MODEL      what a gateway that is started measures with, instead
+#                        of what configure.sh set
 #   MEGA_CODE_DATA_DIR   where data is kept, instead of ~/.local/share/mega-code
 #
 # Examples:

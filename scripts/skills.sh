@@ -3,18 +3,20 @@
 #        skills.sh resolve NAME [--project-dir DIR]
 #        skills.sh cached NAME
 #
-# Which skills there are, what stands in one, and which enhanced versions of one are staged here.
+# Which skills there are, what stands in one, and which enhanced versions of one
+# are staged here.
 # Prints one JSON line.
 #
 # Commands:
-#   list      the skills of the project, the person, and pending ones; --all: those of other authors
-#             too
+#   list      the skills of the project, the person, and pending ones; --all:
+#             those of other authors too
 #   resolve   one skill, by its name or by the start of it
 #   cached    what can be installed without asking a server
 #
 # Options:
 #   --all               with list: skills of other authors too
-#   --project-dir DIR   the project (default: $CLAUDE_PROJECT_DIR, else the working directory)
+#   --project-dir DIR   the project (default: $CLAUDE_PROJECT_DIR, else the
+#                       working directory)
 #   -h, --help          this text
 #
 # Exit: 0 found, 4 bad input or no such skill.

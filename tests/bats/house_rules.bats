@@ -35,6 +35,12 @@ keep_to() { # reads `why | pattern | line that it catches | another…` with tab
   done < <(public)
 }
 
+@test "house rules: a header, which is the help, fits a terminal of 80 columns" {
+  while IFS= read -r script; do
+    equal '' "$(sed -n '/^#/!q; /.\{81\}/p' "$script")"
+  done < <(public)
+}
+
 @test "house rules: --help prints the header and nothing else, from anywhere and through a link" {
   cd /
   while IFS= read -r script; do
