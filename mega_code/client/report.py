@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import shlex
 import sys
 from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple, Optional
@@ -13,7 +12,7 @@ from mega_code.console import say
 from mega_code.envelope import Envelope
 from mega_code.errors import CODES, MegaCodeError
 from mega_code.files import read_json
-from mega_code.paths import MEGA_DIR, SCOPES, is_job_id
+from mega_code.paths import SCOPES, is_job_id, script
 from mega_code.plain import plain
 
 SHOWN_APART = ("status", "invariants", "evidence", "evaluation", "reason", "job_id")
@@ -21,11 +20,7 @@ SHOWN_APART = ("status", "invariants", "evidence", "evaluation", "reason", "job_
 VERBATIM = "\n\t\u200c\u200d"
 SUMMARY_CHARS = 300
 VALUE_CHARS = 1000
-
-
-def command(script: str, *arguments: str) -> str:
-    """A command line of this bundle that can be copied as it is."""
-    return shlex.join([str(MEGA_DIR / "scripts" / script), *arguments])
+command = script
 
 
 def resume(job_id: str) -> str:

@@ -29,6 +29,8 @@ pick_skill() { # <project>; the only skill there is, or the one that is chosen
     until [[ "$answer" =~ ^[1-9][0-9]{0,4}$ && "$answer" -le "${#names[@]}" ]]; do
       printf 'Enhance which skill? [1-%d] ' "${#names[@]}" >&2
       IFS= read -r answer || die 4 "no skill was chosen."
+      [[ "$answer" =~ ^[1-9][0-9]{0,4}$ && "$answer" -le "${#names[@]}" ]] ||
+        printf 'Answer with a number from 1 to %d.\n' "${#names[@]}" >&2
     done
     names=("${names[answer - 1]}")
   fi
@@ -71,6 +73,8 @@ pick_scope() { # <skill> <scope that was asked for, or ''>; project, global, or 
     :p | :P | :project) printf 'project\n' && return ;;
     :g | :G | :global) printf 'global\n' && return ;;
     ?*:[yY] | ?*:[yY]es) printf '%s\n' "$2" && return ;;
+    :*) printf 'Answer with p, g or n.\n' >&2 ;;
+    *) printf 'Answer with y or n.\n' >&2 ;;
     esac
   done
 }

@@ -72,7 +72,9 @@ installed() { # <scope>; whether the enhanced skill is there
   skill another
   skill demo-skill
   run -0 on_terminal '[1-2]' 7 '[1-2]' 2 -- enhance.sh --yes
-  [[ "$output" == *"  1  another (project)"*"  2  demo-skill (project)"* ]]
+  [[ "$output" == *"  1  another (project)"*"  2  demo-skill (project)"*"[1-2] 7
+Answer with a number from 1 to 2.
+Enhance which skill? [1-2] 2"* ]]
   installed project
 }
 
@@ -80,7 +82,9 @@ installed() { # <scope>; whether the enhanced skill is there
   fake_gateway
   skill demo-skill
   run -0 on_terminal '[n]o:' maybe '[n]o:' g -- enhance.sh demo-skill
-  [[ "$output" == *"ROI: +67%"*"Install demo-skill into project or global scope?"*"Installed at $HOME/"* ]]
+  [[ "$output" == *"ROI: +67%"*"Install demo-skill into project or global scope?"*"[n]o: maybe
+Answer with p, g or n.
+Install demo-skill into"*"Installed at $HOME/"* ]]
   installed global
   run ! installed project
 }
@@ -91,7 +95,10 @@ installed() { # <scope>; whether the enhanced skill is there
   run -0 on_terminal '[y/N]' '' -- enhance.sh demo-skill --scope project
   [[ "$output" == *"enhance: not installed."*"To install: "* ]]
   run ! installed project
-  run -0 on_terminal '[y/N]' y -- enhance.sh demo-skill --scope project
+  run -0 on_terminal '[y/N]' maybe '[y/N]' y -- enhance.sh demo-skill --scope project
+  [[ "$output" == *"[y/N] maybe
+Answer with y or n.
+Install demo-skill into project scope?"* ]]
   installed project
 }
 
