@@ -317,7 +317,7 @@ def test_settings_that_are_none_are_named_wherever_they_stand(known: Room) -> No
     settings.chmod(0o600)
     wrong = {"MEGA_CODE_MODEL": "claude", "MEGA_CODE_MAX_CALLS": "viele", "MEGA_CODE_MODLE": "static"}
     status, screen = look(known, **wrong)
-    assert status == 4
+    assert status == (4 if sys.version_info >= (3, 10) else 5)  # which a language model needs, and is said before
     found = re.findall(r"^(\w+) +(?:setting|\.env) +(.*)\n +run: (.*)$", stable(screen), re.MULTILINE)
     edit = f'"${{EDITOR:-vi}}" {shlex.quote(str(settings))}'
     assert found == [
