@@ -16,11 +16,13 @@ from typing import NoReturn
 from mega_code.errors import BAD_INPUT, NETWORK
 from mega_code.paths import MEGA_DIR
 
+COLUMNS = 80
 SCRIPTS = MEGA_DIR / "scripts"
 HELP = """\
 Usage: mega-code COMMAND [ARGUMENT...]
 
-Measure a Claude Code skill, improve it, and install the version that is measurably better.
+Measure a Claude Code skill, improve it, and install the version that is
+measurably better.
 
 Commands:
 {}
@@ -75,7 +77,7 @@ def usage() -> str:
     """The commands, each with the sentence that its script starts with."""
     indent = " " * 12
     rows = (
-        textwrap.fill(purpose, 96, initial_indent=f"  {name:<10}", subsequent_indent=indent)
+        textwrap.fill(purpose, COLUMNS, initial_indent=f"  {name:<10}", subsequent_indent=indent)
         for name, purpose in commands().items()
     )
     return HELP.format("\n".join(rows))

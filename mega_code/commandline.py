@@ -14,7 +14,7 @@ from typing import Any, NoReturn, Optional
 from mega_code import LAUNCHER, MISSING_PACKAGE, interrupt, telemetry
 from mega_code.console import clear, concealed, say, warn
 from mega_code.envelope import Envelope, emit, exit_status
-from mega_code.errors import MegaCodeError
+from mega_code.errors import FINISHED, NETWORK, MegaCodeError
 
 PACKAGES = ("requests", "urllib3", "yaml")
 
@@ -169,6 +169,23 @@ def open_streams() -> None:
     sys.stdin = sys.stdin or open(os.devnull)  # noqa: SIM115 - as long as the process
     sys.stdout = sys.stdout or open(os.devnull, "w")  # noqa: SIM115
     sys.stderr = sys.stderr or open(os.devnull, "w")  # noqa: SIM115
+
+
+def tell(text: str, status: int = FINISHED) -> int:
+    """Print an answer on stdout; gives `status`, or that of an answer that could not be written.
+
+    Where stdout is closed, or its reader has seen enough, nobody asks for the rest of it.
+    """
+    open_streams()
+    try:
+        print(text, flush=True)
+    except OSError as error:
+        # Without this the interpreter would try, and complain, once more at its end.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        if not isinstance(error, BrokenPipeError):
+            say(f"The answer could not be written: {error.strerror}.")
+            return NETWORK
+    return status
 
 
 def leave(status: int) -> NoReturn:

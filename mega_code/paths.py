@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+import shlex
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Optional
@@ -18,6 +19,11 @@ _UNPRINTABLE = re.compile(r"[\\\x00-\x1f\x7f-\x9f]")
 _ABSOLUTE = re.compile(r"/|[A-Za-z]:")
 _NO_NAMES = frozenset(("", ".", ".."))
 MEGA_DIR = Path(__file__).resolve().parent.parent
+
+
+def script(name: str, *arguments: str) -> str:
+    """A command line of this bundle that can be copied as it is, wherever one is."""
+    return shlex.join([str(MEGA_DIR / "scripts" / name), *arguments])
 
 
 def data_dir(env: Mapping[str, str]) -> Path:
@@ -119,6 +125,7 @@ class DataDir:
         self.enhancements = root / "enhancements"
         self.gateway = root / "gateway"
         self.client_json = self.gateway / "client.json"
+        self.gateway_environment = self.gateway / "environment.json"
         self.pending_skills = root / "data" / "pending-skills"
         self.skill_enhance = root / "data" / "skill-enhance"
         self.given_up = root / "runtime" / "spans-given-up"

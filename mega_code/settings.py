@@ -166,6 +166,16 @@ def strange_lines(text: str) -> list[int]:
     return [number for number, line in lines if line and line[0] != "#" and not _LINE.fullmatch(line)]
 
 
+def open_quotes(text: str) -> list[int]:
+    """The numbers, from 1, of the lines of a `.env` file whose value begins with a quote that does not end it."""
+    matches = ((number, _LINE.fullmatch(line.strip())) for number, line in enumerate(text.splitlines(), 1))
+    return [
+        number
+        for number, match in matches
+        if match and match[2].lstrip()[:1] in ("'", '"') and not _QUOTED.fullmatch(match[2])
+    ]
+
+
 def _value(text: str) -> str:
     """What stands behind the `=`. A backslash counts where a shell's would: in double quotes, before one of `"\\$` and a
     backtick; a `#` begins a comment behind a space, or behind the closing quote."""

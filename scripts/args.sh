@@ -3,8 +3,8 @@
 #        [<skill-name>] [--hitl] [--poll-timeout <s>] [--poll-existing <job-id>]
 #        ARGS
 #
-# Read the raw arguments of the slash command on stdin and check them; no shell ever sees them as
-# code.
+# Read the raw arguments of the slash command on stdin and check them; no shell
+# ever sees them as code.
 # Prints HITL=, SKILL_NAME=, POLL_TIMEOUT=, JOB_ID= and RESIDUAL_ARGS=.
 #
 # Options:
@@ -28,7 +28,7 @@ done
 
 while [ $# -gt 0 ]; do
   case "$1" in
-  -h | --help) usage && exit ;;
+  -h | --help) usage ;;
   *) die 4 "the arguments are read from stdin, not '$1'; see --help." ;;
   esac
 done

@@ -1,11 +1,12 @@
 # shellcheck shell=bash
-# Completion of our scripts' flags, values and commands, for bash and zsh. In ~/.bashrc or ~/.zshrc:
+# Completion of the flags, values and commands of our scripts and of mega-code, for bash and zsh. In ~/.bashrc or ~/.zshrc:
 #
 #   source "/path/to/scripts/completion.bash"
 #
 # Whatever can be completed comes from the scripts' own headers; see lib/complete.sh.
 
-MEGA_CODE_SCRIPTS="$(CDPATH='' cd -P -- "$(dirname -- "${BASH_SOURCE[0]:-$0}")" && pwd -P)"
+# With an empty CDPATH an interactive zsh prints where it goes.
+MEGA_CODE_SCRIPTS="$(unset CDPATH && cd -P -- "$(dirname -- "${BASH_SOURCE[0]:-$0}")" >/dev/null && pwd -P)"
 
 _mega_code_candidates() { # <index> <word...>
   "$MEGA_CODE_SCRIPTS/lib/complete.sh" "$@" 2>/dev/null
@@ -30,10 +31,10 @@ _mega_code_zsh() {
   if [ "${#found[@]}" -gt 0 ]; then compadd -- "${found[@]}"; else _files; fi
 }
 
-_mega_code_names=()
+_mega_code_names=(mega-code)
 while IFS= read -r _mega_code_name; do
   _mega_code_names+=("$_mega_code_name")
-done < <(cd -- "$MEGA_CODE_SCRIPTS" && ls -- *.sh)
+done < <(unset CDPATH && cd -- "$MEGA_CODE_SCRIPTS" >/dev/null && ls -- *.sh)
 if [ -n "${ZSH_VERSION:-}" ]; then
   type compdef >/dev/null 2>&1 || { autoload -Uz compinit && compinit -i; }
   compdef _mega_code_zsh "${_mega_code_names[@]}"

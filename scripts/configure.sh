@@ -3,15 +3,17 @@
 #        configure.sh [--model MODEL] [--model-url URL] [--model-key-stdin]
 #        configure.sh --show
 #
-# Set the server, the mode and the API key, or the embedded gateway's model, which counts from its
-# next job on. They are kept in DATA_DIR/.env, mode 0600. Without a flag it asks. Prints what was set,
-# a key masked.
+# Set the server, the mode and the API key, or the embedded gateway's model,
+# which counts from its next job on. They are kept in DATA_DIR/.env, mode 0600.
+# Without a flag it asks. Prints what was set, a key masked.
 #
 # Options:
 #   --server-url URL      the gateway's base URL
 #   --mode remote|local   remote for work with a server; local without one
-#   --api-key-stdin       read the API key from stdin; it is never taken from the command line
-#   --model MODEL         static, claude, codex or openai:NAME, or several with commas
+#   --api-key-stdin       read the API key from stdin; it is never taken from
+#                         the command line
+#   --model MODEL         static, claude, codex or openai:NAME, or several with
+#                         commas
 #   --model-url URL       the base URL of the endpoint of openai:NAME
 #   --model-key-stdin     read the key of that endpoint from stdin
 #   --show                change nothing; print what is in force
@@ -42,7 +44,7 @@ done
 args=()
 while [ $# -gt 0 ]; do
   case "$1" in
-  -h | --help) usage && exit ;;
+  -h | --help) usage ;;
   --api-key | --api-key=* | --model-key | --model-key=*)
     die 4 "a key on the command line can be read by everybody; use ${1%%=*}-stdin, or no flag and be asked."
     ;;

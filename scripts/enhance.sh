@@ -1,37 +1,51 @@
 #!/usr/bin/env bash
-# Usage: enhance.sh [SKILL | FOLDER] [--scope project|global] [--yes] [--project-dir DIR]
-#                   [--poll-timeout S] [--poll-existing ID] [--dry-run]
+# Usage: enhance.sh [SKILL | FOLDER] [--scope project|global] [--yes]
+#                   [--project-dir DIR] [--poll-timeout S] [--poll-existing ID]
+#                   [--dry-run]
+#        enhance.sh --cancel ID
 #        enhance.sh doctor [--project-dir DIR]
 #
-# Enhance a skill from start to end: submit it, wait, ask, install. Prints the report.
-# Where no server is configured, the embedded gateway is started. A job of the same content is
-# resumed.
-# doctor says what is found and what is missing, and the command that mends it; it changes nothing.
-# A skill that is called doctor is named by its path, such as .claude/skills/doctor.
+# Enhance a skill from start to end: submit it, wait, ask, install. Prints the
+# report.
+# Where no server is configured, the embedded gateway is started. A job of the
+# same content is resumed.
+# doctor says what is found and what is missing, and the command that mends it;
+# it changes nothing.
+# A skill that is called doctor is named by its path, such as
+# .claude/skills/doctor.
 #
 # Options:
-#   SKILL                a skill of the project or the global scope; without one: the only one there
-#                        is, or asks
+#   SKILL                a skill of the project or the global scope; without
+#                        one: the only one there is, or asks
 #   FOLDER               a skill folder anywhere (anything with a / in it)
-#   doctor               say what is found and what is missing, and what mends it; changes nothing
+#   doctor               say what is found and what is missing, and what mends
+#                        it; changes nothing
 #   --scope SCOPE        where to install: project, or global
-#   --yes                do not ask; without --scope it goes where the skill came from, else into the
-#                        project
-#   --project-dir DIR    the project (default: $CLAUDE_PROJECT_DIR, else the working directory)
-#   --poll-timeout S     seconds to wait for the job (default 1200); 0 waits for ever
+#   --yes                do not ask; without --scope it goes where the skill
+#                        came from, else into the project
+#   --project-dir DIR    the project (default: $CLAUDE_PROJECT_DIR, else the
+#                        working directory)
+#   --poll-timeout S     seconds to wait for the job (default 1200); 0 waits for
+#                        ever
 #   --poll-existing ID   wait for a job that was submitted before
-#   --dry-run            say how many calls and tokens the embedded gateway would spend at most, and
-#                        stop
+#   --cancel ID          end a job that goes on; the gateway ends it with its
+#                        next step
+#   --dry-run            say how many calls and tokens the embedded gateway
+#                        would spend at most, and stop
 #   -h, --help           this text
 #
-# Exit: 0 finished, 3 not done in time, 4 bad input, 5 authentication or network, 130 interrupted.
+# Exit: 0 finished, 3 not done in time, 4 bad input, 5 authentication or
+#       network, 130 interrupted.
 #
 # Environment:
-#   MEGA_CODE_SERVER_URL   the server, MEGA_CODE_API_KEY its key; what configure.sh wrote counts else
-#   MEGA_CODE_MODEL        what a gateway that is started measures with, instead of what configure.sh
-#                          set
+#   MEGA_CODE_SERVER_URL   the server, MEGA_CODE_API_KEY its key; what
+#                          configure.sh wrote counts else
+#   MEGA_CODE_MODEL        what a gateway that is started measures with, instead
+#                          of what configure.sh set; where one runs with
+#                          another, asks first
 #   CLAUDE_PROJECT_DIR     the project, where --project-dir does not name it
-#   MEGA_CODE_DATA_DIR     where data is kept, instead of ~/.local/share/mega-code
+#   MEGA_CODE_DATA_DIR     where data is kept, instead of
+#                          ~/.local/share/mega-code
 #   NO_COLOR               no colours on a terminal
 #
 # Examples:
@@ -40,7 +54,8 @@
 #   scripts/enhance.sh commit-message --yes --scope project
 #   scripts/enhance.sh --poll-existing 3f2504e0-4f89-11d3-9a0c-0305e82c3301
 #
-# See also: configure.sh, gateway.sh, install.sh (to undo), references/architecture.md
+# See also: configure.sh, gateway.sh, install.sh (to undo),
+# references/architecture.md
 set -euo pipefail
 self="$0"
 while [ -L "$self" ]; do
@@ -59,10 +74,10 @@ if [ "${1:-}" = doctor ]; then
   doctor "${@:2}"
 fi
 
-skill='' scope='' yes='' project='' timeout=1200 job='' dry=''
+skill='' scope='' yes='' project='' timeout=1200 job='' cancel='' dry=''
 while [ $# -gt 0 ]; do
   case "$1" in
-  -h | --help) usage && exit ;;
+  -h | --help) usage ;;
   --*=*) set -- "${1%%=*}" "${1#*=}" "${@:2}" && continue ;;
   --scope) needs_value "$@" && scope="$2" && shift ;;
   --yes) yes=yes ;;
@@ -70,6 +85,7 @@ while [ $# -gt 0 ]; do
   --project-dir) needs_value "$@" && project="$2" && shift ;;
   --poll-timeout) needs_value "$@" && timeout="$2" && shift ;;
   --poll-existing) needs_value "$@" && job="$2" && shift ;;
+  --cancel) needs_value "$@" && cancel="$2" && shift ;;
   -* | '') die 4 "unknown argument '$1'; see --help." ;;
   *) [ -z "$skill" ] || die 4 "one skill at a time; see --help." && skill="$1" ;;
   esac
@@ -78,6 +94,7 @@ done
 [[ -z "$scope" || "$scope" == project || "$scope" == global ]] || die 4 "the scope is project or global, not '$scope'."
 [[ -z "$job" || -z "$dry" ]] || die 4 "--dry-run is for a job that is not there yet; leave --poll-existing out."
 [[ -z "$job" || -z "$skill" ]] || die 4 "--poll-existing names a job that knows its skill; leave '$skill' out."
+[[ -z "$cancel" || -z "$skill$job$dry$scope" ]] || die 4 "--cancel names a job, and takes nothing else."
 number='^[0-9]+([.][0-9]+)?$' zero='^0+([.]0+)?$'
 [[ "$timeout" =~ $number ]] || die 4 "--poll-timeout takes seconds, like 90 or 0.5, and 0 for no limit; not '$timeout'."
 [[ ! "$timeout" =~ $zero ]] || timeout=999999999
@@ -105,6 +122,12 @@ line() { # <key>; its value in `lines`
   headline "$1" <<<"$lines"
 }
 
+if [ -n "$cancel" ]; then
+  run_python "$STEP" --cancel "$cancel" --result-json "$printed" >/dev/null || status=$?
+  [ ! -s "$printed" ] || "$MEGA_DIR/scripts/report.sh" "$printed" || :
+  exit "$status"
+fi
+
 place=()
 
 told() { # [<sed script>]; the report on the last step, or some of it
@@ -128,8 +151,8 @@ flow() { # a function, so that it is read before a signal is listened for: Bash 
     heed
     say "no server is configured; starting the embedded gateway."
     "$MEGA_DIR/scripts/gateway.sh" start >&2 || exit
-  elif [ -n "${MEGA_CODE_MODEL:-}" ]; then
-    say "MEGA_CODE_MODEL of this shell counts only for a gateway that was started with it; what configure.sh --model sets counts from the embedded gateway's next job on."
+  elif [[ -n "${MEGA_CODE_MODEL:-}" && -z "$job" ]]; then
+    agree "$yes"
   fi
   step setup.sh --project-dir "$project"
   [ "$status" -eq 0 ] || exit "$status"

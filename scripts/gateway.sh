@@ -16,8 +16,8 @@
 # Exit: 0 done or running, else the gateway's own.
 #
 # Environment:
-#   MEGA_CODE_MODEL      what a gateway that is started measures with, instead of what configure.sh
-#                        set
+#   MEGA_CODE_MODEL      what a gateway that is started measures with, instead
+#                        of what configure.sh set
 #   MEGA_CODE_DATA_DIR   where data is kept, instead of ~/.local/share/mega-code
 #
 # Examples:
@@ -37,7 +37,7 @@ done
 . "$(dirname "$self")/lib/common.sh"
 
 case "${1:-}" in
--h | --help) usage && exit ;;
+-h | --help) usage ;;
 start | stop | status | url) [ $# -eq 1 ] || die 4 "unknown argument '$2'; see --help." ;;
 *) die 4 "say start, stop, status or url; see --help." ;;
 esac

@@ -1,37 +1,43 @@
 #!/usr/bin/env bash
-# Usage: hitl.sh COMMAND --skill NAME [--iteration N] [--project-dir DIR] [--log PATH] [option...]
+# Usage: hitl.sh COMMAND --skill NAME [--iteration N] [--project-dir DIR]
+#                [--log PATH] [option...]
 #
-# The local flow, with a person in the loop: measure a skill, grade, review, draft, accept. One
-# command a step:
+# The local flow, with a person in the loop: measure a skill, grade, review,
+# draft, accept. One command a step:
 #
 # Commands:
-#   start            begin the next iteration with a copy of the skill; --allow-secret RELPATH: copy
-#                    that file too
+#   start            begin the next iteration with a copy of the skill;
+#                    --allow-secret RELPATH: copy that file too
 #   check-cases      check test-cases.json
-#   audit            look for red flags; --decision continue|skip: keep what the person said to them
-#   run              run every case with and without the skill: --model MODEL, --repeats N, --max-wait
-#                    S (run it again to go on); --plan: only say what that takes at most
+#   audit            look for red flags; --decision continue|skip: keep what the
+#                    person said to them
+#   run              run every case with and without the skill: --model MODEL,
+#                    --repeats N, --max-wait S (run it again to go on); --plan:
+#                    only say what that takes at most
 #   check-gradings   check gradings.json against the outputs
 #   aggregate        work out benchmark.json and benchmark.md
-#   review           open the review page: --blind; --static FILE: write it to a file instead
+#   review           open the review page: --blind; --static FILE: write it to a
+#                    file instead
 #   stop-review      close the review page
-#   accept           install draft-skill.md; --text draft|measured: measured is the text that was
-#                    measured, stamped with its figures
+#   accept           install draft-skill.md; --text draft|measured: measured is
+#                    the text that was measured, stamped with its figures
 #   undo             put back what accept replaced
 #   history          every iteration, its figures and decisions
 #   publish          store what was accepted on the configured server
 #
-# Prints LOG=, RESULT_JSON= and what came of it: OUTCOME=, ITERATION_DIR=, ERROR_CODE=, …
+# Prints LOG=, RESULT_JSON= and what came of it: OUTCOME=, ITERATION_DIR=,
+# ERROR_CODE=, …
 #
 # Options:
 #   --skill NAME        the skill; start takes the beginning of its name too
 #   --iteration N       which iteration (default: the newest)
-#   --project-dir DIR   the project (default: $CLAUDE_PROJECT_DIR, else the working directory)
+#   --project-dir DIR   the project (default: $CLAUDE_PROJECT_DIR, else the
+#                       working directory)
 #   --log PATH          go on with the transcript of an earlier step
 #   -h, --help          this text
 #
-# Exit: 0 done, 3 not done in time (run it again), 4 bad input or refused, 5 no answer, 130
-#       interrupted.
+# Exit: 0 done, 3 not done in time (run it again), 4 bad input or refused, 5 no
+#       answer, 130 interrupted.
 #
 # Environment:
 #   CLAUDE_PROJECT_DIR   the project, where --project-dir does not name it
@@ -57,13 +63,13 @@ done
 
 what="${1:-}" project='' log='' args=()
 case "$what" in
--h | --help) usage && exit ;;
+-h | --help) usage ;;
 start | check-cases | audit | run | check-gradings | aggregate | review | stop-review | accept | undo | history | publish) shift ;;
 *) die 4 "say which step: start, check-cases, audit, run, …; see --help." ;;
 esac
 while [ $# -gt 0 ]; do
   case "$1" in
-  -h | --help) usage && exit ;;
+  -h | --help) usage ;;
   --*=*) set -- "${1%%=*}" "${1#*=}" "${@:2}" && continue ;;
   --project-dir) needs_value "$@" && project="$2" && shift ;;
   --log) needs_value "$@" && log="$2" && shift ;;

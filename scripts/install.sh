@@ -1,27 +1,32 @@
 #!/usr/bin/env bash
-# Usage: install.sh --job-id ID --skill-name NAME --scope project|global [--project-dir DIR]
-#                   [--log PATH] [--session-id ID]
-#        install.sh --undo (BACKUP_DIR | --skill-name NAME) [--project-dir DIR] [--log PATH]
+# Usage: install.sh --job-id ID --skill-name NAME --scope project|global
+#                   [--project-dir DIR] [--log PATH] [--session-id ID]
+#        install.sh --undo (BACKUP_DIR | --skill-name NAME)
+#                   [--project-dir DIR] [--log PATH]
 #        install.sh --cleanup-original PATH [--project-dir DIR] [--log PATH]
 #
-# Install what poll.sh fetched, undo an install, or remove a copy that is in the way; what was there
-# goes to a backup.
-# Prints LOG=, RESULT_JSON= and what came of it: OUTCOME=, INSTALLED_PATH=, BACKUP_PATH=, ACTIVE=,
-# SHADOWED_BY=, …
+# Install what poll.sh fetched, undo an install, or remove a copy that is in the
+# way; what was there goes to a backup.
+# Prints LOG=, RESULT_JSON= and what came of it: OUTCOME=, INSTALLED_PATH=,
+# BACKUP_PATH=, ACTIVE=, SHADOWED_BY=, …
 #
 # Options:
 #   --job-id ID              the job whose result to install
 #   --skill-name NAME        the name to install it under
-#   --scope SCOPE            project: DIR/.claude/skills/NAME; global: ~/.claude/skills/NAME
-#   --undo                   put the backup BACKUP_DIR back, or the newest one that an install of NAME
-#                            made
-#   --cleanup-original PATH  the skill to move into a backup: its folder or its SKILL.md
-#   --project-dir DIR        the project (default: $CLAUDE_PROJECT_DIR, else the working directory)
+#   --scope SCOPE            project: DIR/.claude/skills/NAME; global:
+#                            ~/.claude/skills/NAME
+#   --undo                   put the backup BACKUP_DIR back, or the newest one
+#                            that an install of NAME made
+#   --cleanup-original PATH  the skill to move into a backup: its folder or its
+#                            SKILL.md
+#   --project-dir DIR        the project (default: $CLAUDE_PROJECT_DIR, else the
+#                            working directory)
 #   --log PATH               go on with the transcript of an earlier step
 #   --session-id ID          the MEGA_CODE_SESSION_ID that setup.sh printed
 #   -h, --help               this text
 #
-# Exit: 0 done, 4 bad input or nothing changed, 5 authentication or network, 130 interrupted.
+# Exit: 0 done, 4 bad input or nothing changed, 5 authentication or network, 130
+#       interrupted.
 #
 # Environment:
 #   CLAUDE_PROJECT_DIR   the project, where --project-dir does not name it
@@ -47,7 +52,7 @@ done
 job='' name='' scope='' project='' log='' undo='' backup='' cleanup=''
 while [ $# -gt 0 ]; do
   case "$1" in
-  -h | --help) usage && exit ;;
+  -h | --help) usage ;;
   --*=*) set -- "${1%%=*}" "${1#*=}" "${@:2}" && continue ;;
   --job-id) needs_value "$@" && job="$2" && shift ;;
   --skill-name) needs_value "$@" && name="$2" && shift ;;

@@ -1,29 +1,33 @@
 #!/usr/bin/env bash
-# Usage: poll.sh --job-id ID [--max-wait S] [--poll-timeout S] [--project-dir DIR] [--log PATH]
-#                [--session-id ID]
+# Usage: poll.sh --job-id ID [--max-wait S] [--poll-timeout S]
+#                [--project-dir DIR] [--log PATH] [--session-id ID]
 #
 # Wait for a job; when it is done, download and verify what it made.
-# Prints LOG=, RESULT_JSON= and what came of it: OUTCOME=, JOB_ID=, SKILL_NAME=, STATUS=,
-# ARTIFACT_KIND=, …
+# Prints LOG=, RESULT_JSON= and what came of it: OUTCOME=, JOB_ID=, SKILL_NAME=,
+# STATUS=, ARTIFACT_KIND=, …
 #
 # Options:
 #   --job-id ID         the job, as submit.sh printed it
 #   --max-wait S        seconds to wait in this call (default 540); 0 looks once
-#   --poll-timeout S    seconds that are left to wait in all calls together; 0: no limit. Where the
-#                       job is not done, one more line says what is left for the next call:
-#                       TIME_LEFT=S, or TIME_LEFT=none
-#   --project-dir DIR   the project (default: $CLAUDE_PROJECT_DIR, else the working directory)
+#   --poll-timeout S    seconds that are left to wait in all calls together; 0:
+#                       no limit. Where the job is not done, one more line says
+#                       what is left for the next call: TIME_LEFT=S, or
+#                       TIME_LEFT=none
+#   --project-dir DIR   the project (default: $CLAUDE_PROJECT_DIR, else the
+#                       working directory)
 #   --log PATH          go on with the transcript of an earlier step
 #   --session-id ID     the MEGA_CODE_SESSION_ID that setup.sh printed
 #   -h, --help          this text
 #
-# Exit: 0 finished, 3 not yet (run it again), 4 bad input, 5 authentication or network, 130
-#       interrupted.
+# Exit: 0 finished, 3 not yet (run it again), 4 bad input, 5 authentication or
+#       network, 130 interrupted.
 #
 # Environment:
-#   MEGA_CODE_SERVER_URL   the server, MEGA_CODE_API_KEY its key; what configure.sh wrote counts else
+#   MEGA_CODE_SERVER_URL   the server, MEGA_CODE_API_KEY its key; what
+#                          configure.sh wrote counts else
 #   CLAUDE_PROJECT_DIR     the project, where --project-dir does not name it
-#   MEGA_CODE_DATA_DIR     where data is kept, instead of ~/.local/share/mega-code
+#   MEGA_CODE_DATA_DIR     where data is kept, instead of
+#                          ~/.local/share/mega-code
 #   NO_COLOR               no colours on a terminal
 #
 # Examples:
@@ -43,7 +47,7 @@ done
 job='' max_wait=540 timeout='' project='' log=''
 while [ $# -gt 0 ]; do
   case "$1" in
-  -h | --help) usage && exit ;;
+  -h | --help) usage ;;
   --*=*) set -- "${1%%=*}" "${1#*=}" "${@:2}" && continue ;;
   --job-id) needs_value "$@" && job="$2" && shift ;;
   --max-wait) needs_value "$@" && max_wait="$2" && shift ;;

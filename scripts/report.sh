@@ -1,12 +1,15 @@
 #!/usr/bin/env bash
-# Usage: report.sh ENVELOPE.json [--log PATH] [--scope project|global] [--project-dir DIR]
+# Usage: report.sh ENVELOPE.json [--log PATH] [--scope project|global]
+#                  [--project-dir DIR]
 #
-# Say in words what an envelope (the RESULT_JSON of another script) means, and what to do next.
+# Say in words what an envelope (the RESULT_JSON of another script) means, and
+# what to do next.
 # Prints those words.
 #
 # Options:
 #   --log PATH               the transcript to point at
-#   --scope project|global   the scope of the command that installs, where there is one to show
+#   --scope project|global   the scope of the command that installs, where there
+#                            is one to show
 #   --project-dir DIR        the project of that command
 #   -h, --help               this text
 #
@@ -29,7 +32,7 @@ done
 envelope='' args=()
 while [ $# -gt 0 ]; do
   case "$1" in
-  -h | --help) usage && exit ;;
+  -h | --help) usage ;;
   --*=*) set -- "${1%%=*}" "${1#*=}" "${@:2}" && continue ;;
   --log | --project-dir) needs_value "$@" && args+=("$1" "$(absolute "$2")") && shift ;;
   --scope) needs_value "$@" && args+=("$1" "$2") && shift ;;

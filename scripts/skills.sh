@@ -3,18 +3,20 @@
 #        skills.sh resolve NAME [--project-dir DIR]
 #        skills.sh cached NAME
 #
-# Which skills there are, what stands in one, and which enhanced versions of one are staged here.
+# Which skills there are, what stands in one, and which enhanced versions of one
+# are staged here.
 # Prints one JSON line.
 #
 # Commands:
-#   list      the skills of the project, the person, and pending ones; --all: those of other authors
-#             too
+#   list      the skills of the project, the person, and pending ones; --all:
+#             those of other authors too
 #   resolve   one skill, by its name or by the start of it
 #   cached    what can be installed without asking a server
 #
 # Options:
 #   --all               with list: skills of other authors too
-#   --project-dir DIR   the project (default: $CLAUDE_PROJECT_DIR, else the working directory)
+#   --project-dir DIR   the project (default: $CLAUDE_PROJECT_DIR, else the
+#                       working directory)
 #   -h, --help          this text
 #
 # Exit: 0 found, 4 bad input or no such skill.
@@ -41,13 +43,13 @@ done
 
 what="${1:-}" name='' project='' all=()
 case "$what" in
--h | --help) usage && exit ;;
+-h | --help) usage ;;
 list | resolve | cached) shift ;;
 *) die 4 "say list, resolve or cached; see --help." ;;
 esac
 while [ $# -gt 0 ]; do
   case "$1" in
-  -h | --help) usage && exit ;;
+  -h | --help) usage ;;
   --*=*) set -- "${1%%=*}" "${1#*=}" "${@:2}" && continue ;;
   --project-dir) needs_value "$@" && project="$2" && shift ;;
   --all) all=(--all) ;;

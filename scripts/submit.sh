@@ -3,25 +3,28 @@
 #                  [--allow-secret RELPATH]... [--session-id ID]
 #
 # Package a skill and upload it; poll.sh waits for the job.
-# Prints LOG=, RESULT_JSON= and what came of it: OUTCOME=, JOB_ID=, SKILL_NAME=, STATUS=, ERROR_CODE=,
-# …
+# Prints LOG=, RESULT_JSON= and what came of it: OUTCOME=, JOB_ID=, SKILL_NAME=,
+# STATUS=, ERROR_CODE=, …
 #
 # Options:
 #   --skill-name NAME        a skill of the project or the global scope
 #   --skill-dir DIR          a skill folder anywhere
-#   --project-dir DIR        the project (default: $CLAUDE_PROJECT_DIR, else the working directory)
-#   --allow-secret RELPATH   pack this file of the skill although it looks like a secret; may be
-#                            repeated
+#   --project-dir DIR        the project (default: $CLAUDE_PROJECT_DIR, else the
+#                            working directory)
+#   --allow-secret RELPATH   pack this file of the skill although it looks like
+#                            a secret; may be repeated
 #   --session-id ID          the MEGA_CODE_SESSION_ID that setup.sh printed
 #   -h, --help               this text
 #
-# Exit: 0 submitted, 2 submitted before (EXISTING_JOB_ID names that job), 4 bad input, 5
-#       authentication or network, 130 interrupted.
+# Exit: 0 submitted, 2 submitted before (EXISTING_JOB_ID names that job), 4 bad
+#       input, 5 authentication or network, 130 interrupted.
 #
 # Environment:
-#   MEGA_CODE_SERVER_URL   the server, MEGA_CODE_API_KEY its key; what configure.sh wrote counts else
+#   MEGA_CODE_SERVER_URL   the server, MEGA_CODE_API_KEY its key; what
+#                          configure.sh wrote counts else
 #   CLAUDE_PROJECT_DIR     the project, where --project-dir does not name it
-#   MEGA_CODE_DATA_DIR     where data is kept, instead of ~/.local/share/mega-code
+#   MEGA_CODE_DATA_DIR     where data is kept, instead of
+#                          ~/.local/share/mega-code
 #
 # Examples:
 #   scripts/submit.sh --skill-name commit-message
@@ -41,7 +44,7 @@ done
 project='' args=()
 while [ $# -gt 0 ]; do
   case "$1" in
-  -h | --help) usage && exit ;;
+  -h | --help) usage ;;
   --*=*) set -- "${1%%=*}" "${1#*=}" "${@:2}" && continue ;;
   --project-dir) needs_value "$@" && project="$2" && shift ;;
   --session-id) needs_value "$@" && export MEGA_CODE_SESSION_ID="$2" && shift ;;

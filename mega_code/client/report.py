@@ -3,17 +3,16 @@
 from __future__ import annotations
 
 import json
-import shlex
 import sys
 from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple, Optional
 
-from mega_code.commandline import Parser, manual
+from mega_code.commandline import Parser, manual, open_streams, tell
 from mega_code.console import say
 from mega_code.envelope import Envelope
 from mega_code.errors import CODES, MegaCodeError
 from mega_code.files import read_json
-from mega_code.paths import MEGA_DIR, SCOPES, is_job_id
+from mega_code.paths import SCOPES, is_job_id, script
 from mega_code.plain import plain
 
 SHOWN_APART = ("status", "invariants", "evidence", "evaluation", "reason", "job_id")
@@ -21,16 +20,17 @@ SHOWN_APART = ("status", "invariants", "evidence", "evaluation", "reason", "job_
 VERBATIM = "\n\t\u200c\u200d"
 SUMMARY_CHARS = 300
 VALUE_CHARS = 1000
-
-
-def command(script: str, *arguments: str) -> str:
-    """A command line of this bundle that can be copied as it is."""
-    return shlex.join([str(MEGA_DIR / "scripts" / script), *arguments])
+command = script
 
 
 def resume(job_id: str) -> str:
     """The command that takes a job up again."""
     return command("enhance.sh", "--poll-existing", job_id)
+
+
+def cancel(job_id: str) -> str:
+    """The command that ends a job."""
+    return command("enhance.sh", "--cancel", job_id)
 
 
 class Place(NamedTuple):
@@ -194,14 +194,23 @@ def _conflict(envelope: Envelope) -> list[str]:
 
 def _timeout(envelope: Envelope) -> list[str]:
     job_id, elapsed = str(envelope["timeout"]["job_id"]), envelope["timeout"]["elapsed_s"]
-    return [f"Job {job_id} had not ended after {elapsed} s; it goes on.", f"To resume: {resume(job_id)}"]
+    return [f"Job {job_id} had not ended after {elapsed} s; it goes on.", *_ways_on(job_id)]
 
 
 def _interrupted(envelope: Envelope) -> list[str]:
     job_id = envelope["interrupted"]["job_id"]
     if not is_job_id(job_id):
         return ["Interrupted; no job had been submitted.", f"To start again: {command('enhance.sh')}"]
-    return [f"Interrupted; job {job_id} goes on.", f"To resume: {resume(job_id)}"]
+    return [f"Interrupted; job {job_id} goes on.", *_ways_on(job_id)]
+
+
+def _ways_on(job_id: str) -> list[str]:
+    return [f"To resume: {resume(job_id)}", f"To cancel: {cancel(job_id)}"]
+
+
+def _cancelled(envelope: Envelope) -> list[str]:
+    job_id = str(envelope["cancelled"]["job_id"])
+    return [f"Job {job_id} is cancelled: it ends with its next step.", f"To see how it ended: {resume(job_id)}"]
 
 
 UNKNOWN_JOB = ("http_404", "http_410", "not_found", "invalid_job_id")
@@ -228,6 +237,7 @@ SHAPES: dict[str, Callable[[Envelope], list[str]]] = {
     "timeout": _timeout,
     "interrupted": _interrupted,
     "submitted": _submitted,
+    "cancelled": _cancelled,
     "cached": _cached,
     "backups": _backups,
     "removed": lambda e: [
@@ -309,9 +319,9 @@ def main(argv: Sequence[str]) -> int:
     except (AttributeError, KeyError, TypeError):
         say("report: the envelope is incomplete [invalid_arguments]")
         return MegaCodeError("invalid_arguments", "").exit_status
+    open_streams()
     sys.stdout.reconfigure(errors="replace")  # type: ignore[union-attr]
-    print(output)
-    return 0
+    return tell(output)
 
 
 if __name__ == "__main__":

@@ -10,7 +10,7 @@ from typing import Optional
 
 from mega_code import LAUNCHER, MISSING_PACKAGE, settings, telemetry
 from mega_code.client.check_auth import verify
-from mega_code.commandline import Parser, as_error, is_missing_package, leave, manual
+from mega_code.commandline import Parser, as_error, is_missing_package, leave, manual, tell
 from mega_code.console import say
 from mega_code.errors import MegaCodeError
 from mega_code.paths import MEGA_DIR, project_dir
@@ -78,8 +78,7 @@ def main(argv: Sequence[str]) -> int:
         os.environ[telemetry.SESSION_ID] = session_id(settings.load(os.environ))  # the spans have it too
         with telemetry.command("setup"):
             lines = set_up(os.environ, project)
-        print("\n".join(lines))
-        return 0
+        return tell("\n".join(lines))
     except KeyboardInterrupt:
         return 130
     except Exception as error:

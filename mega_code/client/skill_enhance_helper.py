@@ -17,6 +17,7 @@ from mega_code.commandline import (
     leave,
     manual,
     open_streams,
+    tell,
 )
 from mega_code.console import say, warn
 from mega_code.envelope import print_line, render
@@ -93,8 +94,7 @@ def main(argv: Sequence[str]) -> int:
     open_streams()
     try:
         arguments = parser().parse_args(argv)
-        print_line(render(arguments.work(arguments)))
-        return 0
+        return tell(render(arguments.work(arguments)))
     except KeyboardInterrupt:
         return 128 + signal.SIGINT
     except Exception as error:

@@ -33,12 +33,13 @@ def parser() -> argparse.ArgumentParser:
     )
     shaped(own)
     own.add_argument("--skill-dir", metavar="DIR", help="the skill folder (default: what resolve-skill says on stdin)")
+    own.add_argument("--agree", action="store_true", help="only say where the gateway that runs measures otherwise")
     return own
 
 
 def main() -> int:
     """The command line's exit status."""
-    given = parser().parse_args(sys.argv[1:]).skill_dir
+    given = parser().parse_args(sys.argv[1:])
     missing = missing_package(PACKAGES)
     if missing and LAUNCHER in os.environ:
         return MISSING_PACKAGE
@@ -47,7 +48,7 @@ def main() -> int:
         return NETWORK
     from mega_code.evaluation import preview  # only now, since it needs those packages
 
-    return preview.main(given)
+    return preview.agree() if given.agree else preview.main(given.skill_dir)
 
 
 if __name__ == "__main__":

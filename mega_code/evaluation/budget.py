@@ -18,7 +18,7 @@ from collections.abc import Mapping
 from typing import Any, NamedTuple, Optional
 
 from mega_code.evaluation.models.base import Completion, Prices, Request, prices, size
-from mega_code.evaluation.variables import decimal, whole
+from mega_code.variables import decimal, whole
 
 CAUTION = 1.5
 
@@ -38,12 +38,12 @@ class Limits(NamedTuple):
     def from_env(cls, env: Mapping[str, str]) -> Limits:
         """Raises MegaCodeError `invalid_arguments` naming the variable."""
         found: dict[str, Any] = {
-            "calls": whole(env, "MEGA_CODE_MAX_CALLS", 0),
-            "tokens": whole(env, "MEGA_CODE_MAX_TOKENS", 0),
-            "cost_usd": decimal(env, "MEGA_CODE_MAX_COST_USD", 0),
-            "concurrency": whole(env, "MEGA_CODE_CONCURRENCY", 1),
-            "output_tokens": whole(env, "MEGA_CODE_MAX_OUTPUT_TOKENS", 1),
-            "patience_s": decimal(env, "MEGA_CODE_MODEL_PATIENCE_S", 0),
+            "calls": whole(env, "MEGA_CODE_MAX_CALLS"),
+            "tokens": whole(env, "MEGA_CODE_MAX_TOKENS"),
+            "cost_usd": decimal(env, "MEGA_CODE_MAX_COST_USD"),
+            "concurrency": whole(env, "MEGA_CODE_CONCURRENCY"),
+            "output_tokens": whole(env, "MEGA_CODE_MAX_OUTPUT_TOKENS"),
+            "patience_s": decimal(env, "MEGA_CODE_MODEL_PATIENCE_S"),
             "prices": prices(env),
         }
         return cls()._replace(**{name: value for name, value in found.items() if value is not None})

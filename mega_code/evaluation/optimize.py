@@ -26,6 +26,7 @@ from mega_code.evaluation.models.base import Completer, Completion
 from mega_code.evaluation.outcome import JSON
 from mega_code.evaluation.proposals import BODY, COMPONENTS, DESCRIPTION, Candidate, Failure, Unusable
 from mega_code.evaluation.triggers import Trigger
+from mega_code.paths import script
 
 CASES_A_BATCH = 4
 QUERIES_A_BATCH = 6
@@ -141,7 +142,8 @@ def check_installed() -> None:
         missing = (
             "needs the library gepa: pip install 'mega-code[optimize]'"
             if sys.version_info >= (3, 10)
-            else f"needs Python 3.10 or later, and this is {here}; configure.sh --model static does without one"
+            else f"needs Python 3.10 or later, and this is {here}; "
+            f"{script('configure.sh', '--model', 'static')} does without one"
         )
         raise MegaCodeError("invalid_arguments", f"A search with a model {missing}.")
 

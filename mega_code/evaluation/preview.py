@@ -2,7 +2,9 @@
 
     python -m mega_code.evaluation --skill-dir DIR      (without it: a line of `resolve-skill` on stdin)
 
-Exit: 0 said, 4 bad settings or no such skill.
+With --agree it only says where the gateway that runs measures with another model than this shell names.
+
+Exit: 0 said, 4 bad settings, no such skill, or no agreement.
 """
 
 from __future__ import annotations
@@ -14,14 +16,15 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Optional
 
-from mega_code.errors import BAD_INPUT, MegaCodeError
+from mega_code.commandline import tell
+from mega_code.errors import BAD_INPUT, FINISHED, MegaCodeError
 from mega_code.evaluation import enhancement, plan
 from mega_code.evaluation.budget import Limits
 from mega_code.evaluation.intake import Stop
 from mega_code.evaluation.material import gather
 from mega_code.evaluation.plan import TooSmall
+from mega_code.measuring import next_job
 from mega_code.model_settings import is_static
-from mega_code.settings import with_env_file
 from mega_code.skill import SKILL_MD
 
 
@@ -60,6 +63,12 @@ def _further(limits: Limits) -> str:
     return tokens + (f" or {limits.cost_usd:g} USD" if limits.cost_usd is not None else "")
 
 
+def agree() -> int:
+    """Print what differs, and what mends it; the exit status."""
+    job = next_job(os.environ)
+    return tell("\n".join(filter(None, job[1:])), BAD_INPUT if job.stops else FINISHED) if job.note else FINISHED
+
+
 def main(given: Optional[str]) -> int:
     """Print the preview for the skill folder `given`, else for what resolve-skill says on stdin; its exit status."""
     try:
@@ -67,11 +76,13 @@ def main(given: Optional[str]) -> int:
         if "error" in found:
             return BAD_INPUT  # resolve-skill has said it
         folder = Path(found["path"]).absolute().parent
-        print("\n".join(preview(folder, with_env_file(os.environ))))
+        job = next_job(os.environ)
+        other = f"{job.note} The embedded gateway would take:" if job.note and not job.stops else job.note
+        said = [*filter(None, [other]), *preview(folder, job.env)]
     except MegaCodeError as error:
         print(f"preview: {error.message} [{error.code}]", file=sys.stderr)
         return error.exit_status
     except (OSError, ValueError, KeyError, TypeError) as error:
         print(f"preview: the skill cannot be read: {error}.", file=sys.stderr)
         return BAD_INPUT
-    return 0
+    return tell("\n".join(said))

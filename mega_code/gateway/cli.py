@@ -7,6 +7,7 @@ import os
 import sqlite3
 import sys
 
+from mega_code.commandline import tell
 from mega_code.errors import NETWORK, MegaCodeError, exit_status
 from mega_code.evaluation import check
 from mega_code.gateway import lifecycle
@@ -60,6 +61,4 @@ def main(arguments: argparse.Namespace) -> int:
         said = Said(NETWORK, trouble=f"{error}.")
     if said.trouble:
         print(f"gateway: {said.trouble}", file=sys.stderr)
-    if said.line:
-        print(said.line)
-    return said.exit_status
+    return tell(said.line, said.exit_status) if said.line else said.exit_status

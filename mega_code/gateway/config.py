@@ -16,7 +16,7 @@ from datetime import datetime, timezone
 from typing import Callable, NamedTuple
 
 from mega_code.bundle import MIB
-from mega_code.errors import MegaCodeError
+from mega_code.variables import decimal
 
 Clock = Callable[[], datetime]
 
@@ -56,26 +56,16 @@ def from_env(env: Mapping[str, str]) -> Config:
     """Raises MegaCodeError `invalid_arguments` for a value that is no number in range."""
     default = Config()
 
-    def number(name: str, fallback: float, low: float) -> float:
-        text = env.get(f"MEGA_CODE_GATEWAY_{name}", "").strip()
-        if not text:
-            return fallback
-        try:
-            value = float(text)
-        except ValueError:
-            value = low - 1
-        if not low <= value <= 1e9:
-            raise MegaCodeError(
-                "invalid_arguments", f"MEGA_CODE_GATEWAY_{name} is {text[:40]!r}, not a number from {low}."
-            )
-        return value
+    def number(name: str, fallback: float) -> float:
+        value = decimal(env, f"MEGA_CODE_GATEWAY_{name}")
+        return fallback if value is None else value
 
     return default._replace(
-        max_queued=int(number("MAX_QUEUED", default.max_queued, 0)),
-        workers=int(number("WORKERS", default.workers, 1)),
-        lease_s=number("LEASE_S", default.lease_s, 0.1),
-        url_ttl_s=int(number("URL_TTL_S", default.url_ttl_s, 1)),
-        keep_days=number("KEEP_DAYS", default.keep_days, 0.01),
+        max_queued=int(number("MAX_QUEUED", default.max_queued)),
+        workers=int(number("WORKERS", default.workers)),
+        lease_s=number("LEASE_S", default.lease_s),
+        url_ttl_s=int(number("URL_TTL_S", default.url_ttl_s)),
+        keep_days=number("KEEP_DAYS", default.keep_days),
     )
 
 

@@ -16,7 +16,7 @@ from typing import NamedTuple, Optional
 from urllib.parse import urlsplit
 
 from mega_code.errors import NETWORK
-from mega_code.paths import MEGA_DIR, DataDir
+from mega_code.paths import MEGA_DIR, DataDir, script
 from mega_code.pidlock import Holder
 from mega_code.settings import API_BASE, running_gateway
 
@@ -64,7 +64,7 @@ def stop(data: DataDir) -> Said:
                 if not _end(pid, holder):
                     return Said(NETWORK, trouble=f"the gateway (pid {pid}) does not end")
                 said = f"stopped (pid {pid})"
-        for leftover in (data.client_json, data.gateway / "pid"):
+        for leftover in (data.client_json, data.gateway_environment, data.gateway / "pid"):
             with contextlib.suppress(FileNotFoundError):
                 leftover.unlink()
     return Said(0, said)
@@ -93,7 +93,7 @@ def url(data: DataDir) -> Said:
     """The base URL; exit status 3 where none runs."""
     running = running_gateway(data)
     if running is None:
-        return Said(NOT_RUNNING, trouble="no gateway is running; start it with: gateway.sh start")
+        return Said(NOT_RUNNING, trouble=f"no gateway is running; start it with: {script('gateway.sh', 'start')}")
     return Said(0, running["server_url"])
 
 

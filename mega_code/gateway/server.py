@@ -13,7 +13,7 @@ import time
 from collections.abc import Iterator
 from typing import Any, Optional
 
-from mega_code import telemetry
+from mega_code import measuring, telemetry
 from mega_code.errors import MegaCodeError
 from mega_code.files import read_json, write_json
 from mega_code.gateway.app import Api
@@ -163,6 +163,7 @@ def _run(
     with _stop_signals() as stopped:
         gateway = Gateway(data, config, evaluator)
         url = gateway.start(port)
+        write_json(data.gateway_environment, measuring.kept(os.environ))
         write_json(data.client_json, {"server_url": url, "api_key": gateway.keys.client_key(previous_key)})
         log.info("listening on %s", url)
         if ready is not None:
@@ -187,8 +188,9 @@ def _leave_behind() -> None:
 def _forget_client(data: DataDir) -> Optional[str]:
     """Remove what tells clients of a running gateway; gives the key that stood in it, where a kill left it behind."""
     known = read_json(data.client_json)
-    with contextlib.suppress(FileNotFoundError):
-        data.client_json.unlink()
+    for path in (data.client_json, data.gateway_environment):
+        with contextlib.suppress(FileNotFoundError):
+            path.unlink()
     key = known.get("api_key") if isinstance(known, dict) else None
     return key if isinstance(key, str) else None
 

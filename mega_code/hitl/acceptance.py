@@ -15,7 +15,7 @@ from mega_code.envelope import Envelope
 from mega_code.errors import MegaCodeError
 from mega_code.files import flush_folder, write_json
 from mega_code.hitl import draft
-from mega_code.paths import SCOPES, DataDir
+from mega_code.paths import SCOPES, DataDir, script
 from mega_code.skill import SKILL_MD
 from mega_code.workspace import ACCEPTANCE, ACCEPTED, INSTALLING, STANDING, UNDONE, Iteration, Record
 
@@ -143,7 +143,7 @@ def undo(iteration: Iteration, data: DataDir, now: datetime) -> Envelope:
         raise _changed(
             record,
             f"it is not what iteration {iteration.number} accepted; to put the older version back all the same:"
-            f" scripts/install.sh --undo {note.get('backup_path')}",
+            f" {script('install.sh', '--undo', str(note.get('backup_path')))}",
         )
     _write(iteration, {**note, "state": UNDONE, "undone_at": f"{now:%Y-%m-%dT%H:%M:%SZ}"})
     say(f"Restored {place}.")

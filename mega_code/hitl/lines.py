@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 from collections.abc import Sequence
 
-from mega_code.commandline import Parser
+from mega_code.commandline import Parser, tell
 from mega_code.console import say
 from mega_code.envelope import Envelope
 from mega_code.errors import MegaCodeError
@@ -46,8 +46,7 @@ def main(argv: Sequence[str]) -> int:
     except MegaCodeError as error:
         say(f"lines: {error.message} [{error.code}]")
         return error.exit_status
-    print("\n".join(lines(envelope)))
-    return 0
+    return tell("\n".join(lines(envelope)))
 
 
 if __name__ == "__main__":

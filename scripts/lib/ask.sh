@@ -29,10 +29,24 @@ pick_skill() { # <project>; the only skill there is, or the one that is chosen
     until [[ "$answer" =~ ^[1-9][0-9]{0,4}$ && "$answer" -le "${#names[@]}" ]]; do
       printf 'Enhance which skill? [1-%d] ' "${#names[@]}" >&2
       IFS= read -r answer || die 4 "no skill was chosen."
+      [[ "$answer" =~ ^[1-9][0-9]{0,4}$ && "$answer" -le "${#names[@]}" ]] ||
+        printf 'Answer with a number from 1 to %d.\n' "${#names[@]}" >&2
     done
     names=("${names[answer - 1]}")
   fi
   printf '%s\n' "${names[0]%% *}"
+}
+
+agree() { # <yes, where nobody is to be asked>; leaves before anything is paid where another model would be than this shell names
+  local told status=0 answer=''
+  told="$(run_python mega_code.evaluation --agree)" || status=$?
+  [ -z "$told" ] || printf '%s\n' "$told" >&2
+  [ "$status" -ne 0 ] || return 0
+  if [[ -n "$told" && -z "$1" ]] && on_terminal; then
+    printf 'Go on with the model of the gateway that runs? [y/N] ' >&2
+    IFS= read -r answer || :
+  fi
+  [[ "$answer" == [yY] || "$answer" == [yY]es ]] || exit "$status"
 }
 
 preview_skill() { # <skill or folder> <project>; what enhancing it would cost at most
@@ -59,6 +73,8 @@ pick_scope() { # <skill> <scope that was asked for, or ''>; project, global, or 
     :p | :P | :project) printf 'project\n' && return ;;
     :g | :G | :global) printf 'global\n' && return ;;
     ?*:[yY] | ?*:[yY]es) printf '%s\n' "$2" && return ;;
+    :*) printf 'Answer with p, g or n.\n' >&2 ;;
+    *) printf 'Answer with y or n.\n' >&2 ;;
     esac
   done
 }

@@ -1,6 +1,11 @@
 # shellcheck shell=bash
 # What the scripts share: where everything lies, usage, errors, transcripts. Sourced with `self` naming the script.
 
+# Where a standard stream is closed, whatever is opened next would take its place.
+: 3>&2 || exec 2>/dev/null
+: 2>/dev/null 3>&1 || exec >/dev/null
+: 2>/dev/null 3<&0 || exec </dev/null
+
 self="${self:-$0}"
 MEGA_DIR="$(CDPATH='' cd -P -- "$(dirname -- "${BASH_SOURCE[0]}")/../.." && pwd -P)"
 [ -d "$MEGA_DIR/mega_code" ] || MEGA_DIR="${MEGA_DIR%/skills/*}" # a skill's own copy of the scripts, where links are none
@@ -18,7 +23,10 @@ die() { # <code> <message...>; silent where a signal is behind it
   exit "$code"
 }
 
-usage() { sed -n '2,/^[^#]/s/^# \{0,1\}//p' "$self"; }
+usage() { # prints the header and leaves, whether it could be written or not; a reader who has seen enough is no failure
+  sed -n '2,/^[^#]/s/^# \{0,1\}//p' "$self" || exit $(($? > 128 ? 0 : 5))
+  exit
+}
 
 needs_value() { # <flag> [<value>...]
   [[ $# -ge 2 && -n "$2" && "$2" != --* ]] || die 4 "$1 needs a value; see --help."

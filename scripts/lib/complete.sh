@@ -1,9 +1,9 @@
 #!/usr/bin/env bash
 # Usage: complete.sh INDEX WORD...
 #
-# What may stand at the word INDEX of a command line that begins with one of our scripts, one a line. All of it comes
-# from the script's own header, which its --help prints. Prints nothing where it is no script of ours, or where a path
-# is meant: the shell completes that by itself.
+# What may stand at the word INDEX of a command line that begins with one of our scripts, or with mega-code and a
+# command, one a line. All of it comes from the script's own header, which its --help prints. Prints nothing where it is
+# no script of ours, or where a path is meant: the shell completes that by itself.
 #
 # Exit: 0.
 set -euo pipefail
@@ -25,7 +25,19 @@ ours() { # <command>; the script of ours that it is, through any link; fails for
 
 header() { sed -n '2,/^[^#]/s/^# \{0,1\}//p' "$script"; }
 
-flags() { header | sed -n '/^Examples:/q;p' | grep -oE -- '--[a-z][a-z-]*' | sort -u; }
+entry() { # <command>; what its table of commands says of it
+  header | sed -n '/^Commands:/,/^$/p' | awk -v name="$1" '/^  [a-z]/ { on = $1 == name } on'
+}
+
+flags() { # those of the command that is typed, where it is one, else all
+  local own=''
+  [ "$index" -lt 2 ] || own="$(entry "${words[1]}")"
+  if [ -n "$own" ]; then
+    printf '%s\n' "$own" && header | sed -n '/^Options:/,/^$/p'
+  else
+    header | sed -n '/^Examples:/q;p'
+  fi | grep -oE -- '--[a-z][a-z-]*' | sort -u
+}
 
 value_of() { # <flag>; what the header puts behind it, the first time that is something
   header | grep -oE -- "$1 [A-Za-z][A-Za-z._|-]*" | sed -n "s/^$1 //p" | grep -E '^[A-Z_.]+$|\|' | sed -n 1p
@@ -57,8 +69,9 @@ values() { # <flag>
   local value
   value="$(value_of "$1")"
   case "$1 $value" in
-  '--job-id '* | '--poll-existing '*) jobs_known ;;
+  '--job-id '* | '--poll-existing '* | '--cancel '*) jobs_known ;;
   *' NAME' | *' SKILL') skills ;;
+  '--model '*) printf '%s\n' static claude codex openai: ;;
   *'|'*) tr '|' '\n' <<<"$value" ;;
   esac
 }
@@ -72,16 +85,27 @@ positional() { # what stands where no flag is asked for
   esac
 }
 
-index="$1"
+programs() { # what mega-code takes for a command
+  local script
+  for script in "$scripts"/*.sh; do printf '%s\n' "$script"; done | sed 's|.*/||; s|\.sh$||'
+  printf '%s\n' path --help --version
+}
+
+index="$1" script=''
 shift
 words=("$@")
-script="$(ours "$(plain "${words[0]-}")")" || exit 0
+if [[ "${words[0]##*/}" == mega-code && "$index" -gt 1 ]]; then
+  words=("$scripts/${words[1]}.sh" "${@:3}") index=$((index - 1))
+fi
+[ "${words[0]##*/}" = mega-code ] || script="$(ours "$(plain "${words[0]-}")")" || exit 0
 current="${words[index]-}" previous="${words[index - 1]-}" prefix=''
 case "$current" in
 --*=*) prefix="${current%%=*}=" previous="${current%%=*}" current="${current#*=}" ;;
 esac
 {
-  if [[ "$previous" == --* && -n "$(value_of "$previous")" ]]; then
+  if [ -z "$script" ]; then
+    programs
+  elif [[ "$previous" == --* && -n "$(value_of "$previous")" ]]; then
     values "$previous"
   elif [[ "$current" == -* ]]; then
     flags

@@ -5,7 +5,7 @@ doctor() { # [args...]; prints what is found and what is missing, and leaves wit
   local project='' python status
   while [ $# -gt 0 ]; do
     case "$1" in
-    -h | --help) usage && exit ;;
+    -h | --help) usage ;;
     --*=*) set -- "${1%%=*}" "${1#*=}" "${@:2}" && continue ;;
     --project-dir) needs_value "$@" && project="$2" && shift ;;
     *) die 4 "doctor takes --project-dir, and nothing else; see --help." ;;
@@ -15,7 +15,7 @@ doctor() { # [args...]; prints what is found and what is missing, and leaves wit
   # shellcheck disable=SC2034 # prepare_uv reads it
   look_only=yes
   export PYTHONDONTWRITEBYTECODE=1
-  for python in chosen python3 python python3.13 python3.12 python3.11 python3.10 python3.9; do
+  for python in chosen "${PYTHONS[@]}"; do
     case "$python" in
     chosen)
       has_python || continue
@@ -34,7 +34,8 @@ doctor() { # [args...]; prints what is found and what is missing, and leaves wit
 }
 
 has_python() {
-  [[ -n "${MEGA_CODE_PYTHON:-}" || -x "$VENV/bin/python" ]] || command -v python3 >/dev/null || command -v python >/dev/null
+  local python
+  [[ -n "${MEGA_CODE_PYTHON:-}" || -x "$VENV/bin/python" ]] || on_path
 }
 
 install_python() {

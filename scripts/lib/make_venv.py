@@ -1,7 +1,8 @@
 """Usage: make_venv.py VENV REQUIREMENT...
 
 Build a virtual environment with the requirements, whole or not at all: in a sibling folder, under a lock, renamed
-when it is complete. Standard library only. Exit: 0 it is there, 1 it could not be built, 130 interrupted.
+when it is complete. Standard library only. Exit: 0 it is there, 1 it could not be built, 5 its folder cannot be
+written, 130 interrupted.
 """
 
 from __future__ import annotations
@@ -9,10 +10,11 @@ from __future__ import annotations
 import fcntl
 import glob
 import os
+import re
 import shutil
 import subprocess
 import sys
-from typing import BinaryIO
+from typing import BinaryIO, Union
 
 
 def say(message: str) -> None:
@@ -22,8 +24,14 @@ def say(message: str) -> None:
 def main(argv: list[str]) -> int:
     venv, requirements = os.path.abspath(argv[0]), argv[1:]
     os.umask(0o077)
-    os.makedirs(os.path.dirname(venv), exist_ok=True)
-    with open(f"{venv}.lock", "wb") as lock:
+    try:
+        os.makedirs(os.path.dirname(venv), exist_ok=True)
+        lock = open(f"{venv}.lock", "wb")  # noqa: SIM115 - closed below
+    except OSError as error:
+        folder = os.path.dirname(venv)
+        say(f"{folder!r} cannot be written: {error.strerror}; MEGA_CODE_DATA_DIR can name another folder.")
+        return 5
+    with lock:
         try:
             take(lock)
             if not is_complete(venv, requirements):
@@ -49,10 +57,16 @@ def marker_of(requirements: list[str]) -> str:
 
 
 def is_complete(venv: str, requirements: list[str]) -> bool:
+    """Whether it was built for these requirements, and its Python, which may be another one since, finds them."""
     try:
         with open(os.path.join(venv, "complete"), encoding="utf-8") as stream:
-            return stream.read() == marker_of(requirements) and os.access(os.path.join(venv, "bin", "python"), os.X_OK)
-    except OSError:
+            if stream.read() != marker_of(requirements):
+                return False
+        names = [re.split(r"[^\w.-]", requirement)[0] for requirement in requirements if ";" not in requirement]
+        look = "import sys; from importlib.metadata import version; [version(name) for name in sys.argv[1:]]"
+        run([os.path.join(venv, "bin", "python"), "-I", "-c", look, *names], subprocess.DEVNULL)
+        return True
+    except (OSError, subprocess.CalledProcessError):
         return False
 
 
@@ -79,7 +93,7 @@ def build(venv: str, requirements: list[str]) -> None:
         shutil.rmtree(new, ignore_errors=True)
 
 
-def run(command: list[str], log: BinaryIO) -> None:
+def run(command: list[str], log: Union[BinaryIO, int]) -> None:
     subprocess.run(command, stdin=subprocess.DEVNULL, stdout=log, stderr=subprocess.STDOUT, check=True)
 
 

@@ -4,7 +4,8 @@
 # MEGA_CODE_PYTHON, which `mega-code` sets to its own; else uv where it is there; else the bundle's own virtual
 # environment; else the Python on PATH. None is asked first whether it has the packages: a module that misses one ends
 # with status 97 before it has read or said anything, and only then the virtual environment is made and the module
-# started again in it.
+# started again in it. Where that environment itself misses one, as after an upgrade of the Python below it, it is made
+# anew. Nobody else ever sees status 97.
 #
 # Where spans are wanted, uv's environment, or a virtual environment of its own, has the packages for them too; where
 # those cannot be had, it goes on without.
@@ -51,7 +52,12 @@ run_python() { # <module> [args...]; its stdin, stdout, stderr and status are th
     status=0
     (trap '' INT && start_python "$@") || status=$?
   fi
-  return "$status"
+  own_status "$status"
+}
+
+own_status() { # <status>; the module's own, or leaves with 5 where the packages cannot be brought
+  [ "$1" -ne "$MISSING_PACKAGES" ] || die 5 "the Python packages in $VENV cannot be used; remove that folder, and run this again."
+  return "$1"
 }
 
 # `-m` looks into the working directory first: that is ours, never the person's project, and whatever PYTHONSAFEPATH says.
@@ -65,7 +71,17 @@ start_python() { # <module> [args...]; takes the place of the subshell it is cal
 
 look_only='' # set by a doctor, who takes what is ready and prepares nothing
 
+PYTHONS=(python3 python python3.13 python3.12 python3.11 python3.10 python3.9)
+
+on_path() { # whether there is any; sets `python` to it
+  for python in "${PYTHONS[@]}"; do
+    ! command -v "$python" >/dev/null || return 0
+  done
+  return 1
+}
+
 choose_python() {
+  local python
   ! with_spans || want_spans
   if [ -n "${MEGA_CODE_PYTHON:-}" ]; then
     launcher=("$MEGA_CODE_PYTHON")
@@ -73,10 +89,8 @@ choose_python() {
     launcher=(uv run --quiet --no-sync --directory "$MEGA_DIR" "${extras[@]}" python)
   elif is_complete; then
     launcher=("$VENV/bin/python")
-  elif command -v python3 >/dev/null; then
-    launcher=(python3)
-  elif command -v python >/dev/null; then
-    launcher=(python)
+  elif on_path; then
+    launcher=("$python")
   else
     die 5 "there is no Python on PATH; install Python 3.9 or later, or uv."
   fi
@@ -93,7 +107,7 @@ prepare_uv() { # whether uv's environment is ready; uv's own failures share stat
   ready="$environment/mega-code-ready$spans"
   [[ ! -e "$ready" || "$MEGA_DIR/setup.cfg" -nt "$ready" ]] || return 0
   if [ -z "$look_only" ] && ! lately "$failed"; then
-    mkdir -p -- "$DATA_DIR/runtime"
+    mkdir -p -- "$DATA_DIR/runtime" 2>/dev/null || die 5 "'$DATA_DIR/runtime' cannot be made; MEGA_CODE_DATA_DIR can name another folder."
     if uv sync --quiet --inexact --no-install-project "${extras[@]}" --directory "$MEGA_DIR" >"$failed" 2>&1; then
       rm -f -- "$failed"
       : >"$ready"
@@ -104,19 +118,22 @@ prepare_uv() { # whether uv's environment is ready; uv's own failures share stat
   forgo_spans && prepare_uv
 }
 
-make_venv() { # builds VENV where it is not complete, or leaves with 5; from then on it is what runs
+make_venv() { # builds VENV where it is not complete or does not work, or leaves with 5; from then on it is what runs
   local python requirement wanted=() status=0
-  ! is_complete || { launcher=("$VENV/bin/python") && return; }
+  if [ "${launcher[0]}" != "$VENV/bin/python" ] && is_complete; then # else it is what misses them, whatever it says
+    launcher=("$VENV/bin/python") && return
+  fi
   if lately "$VENV.failed" && forgo_spans && is_complete; then
     launcher=("$VENV/bin/python") && return
   fi
-  for python in "${MEGA_CODE_PYTHON:-python3}" python3 python python3.13 python3.12 python3.11 python3.10 python3.9 ''; do
+  for python in "${MEGA_CODE_PYTHON:-python3}" "${PYTHONS[@]}" ''; do
     ! "${python:-false}" -c 'import ensurepip, sys; sys.exit(sys.version_info < (3, 9))' 2>/dev/null || break
   done
   [ -n "$python" ] || die 5 "no Python 3.9 or later with the venv module is on PATH; install one (Debian: python3-venv), or uv."
   while IFS= read -r requirement; do wanted+=("$requirement"); done < <(requirements)
   "$python" -I "$MEGA_DIR/scripts/lib/make_venv.py" "$VENV" "${wanted[@]}" || status=$?
   [ "$status" -lt 128 ] || exit "$status"
+  [ "$status" -ne 5 ] || exit 5 # which is said
   if [[ "$status" -ne 0 && -n "$spans" ]]; then
     say "the Python packages for spans could not be installed; going on without."
     : >"$VENV.failed"
@@ -158,7 +175,7 @@ run_logged() { # <log> <module> [args...]; stderr to the log and the terminal, s
   # A module that was killed has left its line.
   [[ ! -t 2 || "$status" -le 128 || "${TERM:-dumb}" == dumb ]] || printf '\r\033[J' >&2
   unset MEGA_CODE_TERMINAL
-  return "$status"
+  own_status "$status"
 }
 
 # Ignored around the start, so that the module is never ended before it listens by itself.

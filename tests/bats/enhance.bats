@@ -72,7 +72,9 @@ installed() { # <scope>; whether the enhanced skill is there
   skill another
   skill demo-skill
   run -0 on_terminal '[1-2]' 7 '[1-2]' 2 -- enhance.sh --yes
-  [[ "$output" == *"  1  another (project)"*"  2  demo-skill (project)"* ]]
+  [[ "$output" == *"  1  another (project)"*"  2  demo-skill (project)"*"[1-2] 7
+Answer with a number from 1 to 2.
+Enhance which skill? [1-2] 2"* ]]
   installed project
 }
 
@@ -80,7 +82,9 @@ installed() { # <scope>; whether the enhanced skill is there
   fake_gateway
   skill demo-skill
   run -0 on_terminal '[n]o:' maybe '[n]o:' g -- enhance.sh demo-skill
-  [[ "$output" == *"ROI: +67%"*"Install demo-skill into project or global scope?"*"Installed at $HOME/"* ]]
+  [[ "$output" == *"ROI: +67%"*"Install demo-skill into project or global scope?"*"[n]o: maybe
+Answer with p, g or n.
+Install demo-skill into"*"Installed at $HOME/"* ]]
   installed global
   run ! installed project
 }
@@ -91,7 +95,10 @@ installed() { # <scope>; whether the enhanced skill is there
   run -0 on_terminal '[y/N]' '' -- enhance.sh demo-skill --scope project
   [[ "$output" == *"enhance: not installed."*"To install: "* ]]
   run ! installed project
-  run -0 on_terminal '[y/N]' y -- enhance.sh demo-skill --scope project
+  run -0 on_terminal '[y/N]' maybe '[y/N]' y -- enhance.sh demo-skill --scope project
+  [[ "$output" == *"[y/N] maybe
+Answer with y or n.
+Install demo-skill into project scope?"* ]]
   installed project
 }
 
@@ -129,6 +136,32 @@ installed() { # <scope>; whether the enhanced skill is there
   fake_gateway
   run -0 enhance.sh --poll-existing "$JOB" --yes
   installed project
+}
+
+@test "enhance: a job that goes on is cancelled by its id" {
+  fake_gateway running cancels
+  run -0 --separate-stderr enhance.sh --cancel "$JOB"
+  equal "Job $JOB is cancelled: it ends with its next step.
+To see how it ended: $SCRIPTS/enhance.sh --poll-existing $JOB" "$output"
+  equal '' "$stderr"
+  for words in demo-skill --dry-run "--poll-existing $JOB" '--scope project'; do
+    read -ra words <<<"$words"
+    run -4 --separate-stderr enhance.sh --cancel "$JOB" "${words[@]}"
+    equal "enhance: --cancel names a job, and takes nothing else." "$stderr"
+  done
+}
+
+@test "enhance: a job that has ended, or a server that cannot, is not cancelled, and that is said" {
+  skill demo-skill
+  gateway.sh start >/dev/null 3>&-
+  run -0 --separate-stderr enhance.sh demo-skill
+  job="$(sed -n 's/.*submitted as job //p' <<<"$stderr")"
+  run -4 --separate-stderr enhance.sh --cancel "$job"
+  [[ "$output" == "The job has ended already: "*"[already_terminal]"* ]]
+  gateway.sh stop
+  fake_gateway running
+  run -4 --separate-stderr enhance.sh --cancel "$JOB"
+  [[ "$output" == *"[not_found]"* ]]
 }
 
 @test "enhance: a job that takes longer is status 3, with the command that resumes" {
@@ -192,13 +225,51 @@ installed() { # <scope>; whether the enhanced skill is there
   installed project
 }
 
-@test "enhance: a model that only this shell knows is said not to reach a gateway that runs" {
+@test "enhance: a model that only this shell knows is said not to reach a server elsewhere" {
   fake_gateway
   skill demo-skill
   MEGA_CODE_MODEL=openai:small run -0 --separate-stderr enhance.sh demo-skill --yes
-  [[ "$stderr" == "enhance: MEGA_CODE_MODEL of this shell counts only for a gateway that was started with it; "* ]]
+  [[ "$stderr" == "The configured server does the work, with a model of its own, and MEGA_CODE_MODEL of this shell does not count."* ]]
   run -0 --separate-stderr enhance.sh demo-skill --yes
-  [[ "$stderr" != *MEGA_CODE_MODEL* ]]
+  [[ "$stderr" != *"model of its own"* ]]
+  run -0 --separate-stderr enhance.sh demo-skill --dry-run
+  equal "The configured server does the work, with a model of its own. The embedded gateway would take:
+Model: static, which is no language model: 0 calls, 0 tokens." "$output"
+}
+
+@test "enhance: where the gateway that runs measures with another model than this shell names, nothing is paid unasked" {
+  skill demo-skill
+  MEGA_CODE_MODEL=openai:small MEGA_CODE_MODEL_URL=http://127.0.0.1:9/v1 gateway.sh start >/dev/null 3>&-
+  note="The gateway that runs measures with openai:small, and not with static, which MEGA_CODE_MODEL of this shell names."
+  mends="To measure with static, stop it and run this again: $SCRIPTS/gateway.sh stop
+To measure with openai:small, run this again after: unset MEGA_CODE_MODEL"
+  MEGA_CODE_MODEL=static run -0 --separate-stderr enhance.sh demo-skill --dry-run
+  equal "$note" "${lines[0]}"
+  equal "Model: small." "${lines[1]}"
+  [[ "$output" == *"At most "*" calls and "*" tokens"* ]]
+  for words in '' --yes; do
+    MEGA_CODE_MODEL=static run -4 --separate-stderr enhance.sh demo-skill ${words:+"$words"}
+    equal "$output|$stderr" "|$note
+$mends"
+  done
+  MEGA_CODE_MODEL=static run -4 on_terminal 'y/N]' n -- enhance.sh demo-skill
+  [[ "$output" == "$note"*"Go on with the model of the gateway that runs? [y/N] n" ]]
+  run -0 --separate-stderr enhance.sh demo-skill --dry-run # of this shell nothing is asked
+  equal "Model: small." "${lines[0]}"
+  gateway.sh stop
+  MEGA_CODE_MODEL=static run -0 --separate-stderr enhance.sh demo-skill --dry-run
+  equal "Model: static, which is no language model: 0 calls, 0 tokens." "$output"
+}
+
+@test "enhance: what configure.sh sets is what a gateway that runs measures with, and then nothing is asked" {
+  skill demo-skill
+  gateway.sh start >/dev/null 3>&-
+  configure.sh --model openai:small --model-url http://127.0.0.1:9/v1
+  MEGA_CODE_MODEL=static run -4 --separate-stderr enhance.sh demo-skill
+  [[ "$stderr" == "The gateway that runs measures with openai:small, and not with static,"* ]]
+  configure.sh --model static
+  MEGA_CODE_MODEL=static run -0 on_terminal ']o: ' n -- enhance.sh demo-skill
+  [[ "$output" != *"that runs"* ]]
 }
 
 @test "enhance: bad arguments are one sentence and status 4" {

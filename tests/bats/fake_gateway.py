@@ -1,7 +1,8 @@
 """Usage: fake_gateway.py READY-FILE [FLAG...]: tests/support's gateway as a process, for shell tests.
 
 Writes job id, URL and key to READY-FILE, one a line. Flags: `running`, the job never ends; `soon`, it ends at the
-third look; `duplicate`, an upload is a conflict; `source`, there is nothing to install; `full`, the queue is full.
+third look; `duplicate`, an upload is a conflict; `source`, there is nothing to install; `cancels`, it takes a cancel;
+`full`, the queue is full.
 """
 
 from __future__ import annotations
@@ -26,6 +27,8 @@ def main(ready: str, flags: list[str]) -> None:
         if "duplicate" in flags:
             known = error(409, "duplicate_content_hash", "known", existing_job_id=gateway.job_id)
             gateway.on("POST", "/uploads", known)
+        if "cancels" in flags:
+            gateway.on("POST", "/cancel$", Answer(202, {"job_id": gateway.job_id, "status": "running"}))
         if "full" in flags:
             gateway.on("POST", "/uploads", Answer(429, {"error": {"code": "queue_full", "message": "full"}}))
         with open(f"{ready}.new", "w", encoding="utf-8") as stream:

@@ -35,6 +35,12 @@ keep_to() { # reads `why | pattern | line that it catches | another…` with tab
   done < <(public)
 }
 
+@test "house rules: a header, which is the help, fits a terminal of 80 columns" {
+  while IFS= read -r script; do
+    equal '' "$(sed -n '/^#/!q; /.\{81\}/p' "$script")"
+  done < <(public)
+}
+
 @test "house rules: --help prints the header and nothing else, from anywhere and through a link" {
   cd /
   while IFS= read -r script; do
@@ -44,6 +50,30 @@ keep_to() { # reads `why | pattern | line that it catches | another…` with tab
     equal '' "$stderr"
     rm "$ROOM/link"
   done < <(public)
+}
+
+@test "house rules: --help ends the script where it cannot be written, and where nobody reads it to the end" {
+  skill demo-skill
+  mkfifo "$ROOM/pipe"
+  for out in /dev/full "$ROOM/closed" "$ROOM/pipe"; do
+    while IFS= read -r script; do
+      words=("$script" --help)
+      [ "${script##*/}" != enhance.sh ] || words=("$script" demo-skill --yes --help)
+      status=0
+      case "$out" in
+      */closed) "${words[@]}" 2>"$ROOM/said" >&- || status=$? ;;
+      */pipe)
+        # shellcheck disable=SC2094
+        exec 7<>"$ROOM/pipe" 8>"$ROOM/pipe" 7<&-
+        "${words[@]}" 2>"$ROOM/said" >&8 8>&- || status=$?
+        exec 8>&-
+        ;;
+      *) "${words[@]}" 2>"$ROOM/said" >"$out" || status=$? ;;
+      esac
+      if [ "$out" = /dev/full ]; then equal 5 "$status"; else equal 0 "$status"; fi
+      run ! grep -v '^sed: ' "$ROOM/said"
+    done < <(public)
+  done
 }
 
 @test "house rules: every script has tests" {
@@ -108,7 +138,7 @@ RULES
 }
 
 @test "house rules: an array that may be empty is not expanded bare, which is an unbound variable until Bash 4.4" {
-  local filled=' _mega_code_names args extras failed folders found install launcher log missing names place reports shell targets wanted words COMP_WORDS HEADLINE ' name found=''
+  local filled=' PYTHONS _mega_code_names args extras failed folders found install launcher log missing names place reports shell targets wanted words COMP_WORDS HEADLINE ' name found=''
   bare='(^|[^+])"\$\{[A-Za-z_]+\[[@*]\]\}'
   # shellcheck disable=SC2016
   {

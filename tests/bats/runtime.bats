@@ -133,6 +133,20 @@ run --quiet --no-sync --directory $CLONE --extra gateway --extra optimize python
   equal 1 "$(grep -c . "$ROOM/python.calls")"
 }
 
+@test "runtime: where the environment misses packages after all, that is one sentence with status 5, and never 97" {
+  mkdir -p "$DATA/runtime/venv/bin"
+  fake python 'exit 97'
+  mv "$BIN/python" "$DATA/runtime/venv/bin/python"
+  requirements >"$DATA/runtime/venv/complete"
+  fake python3 'exit 0' # which says that it has made it anew
+  skill demo-skill
+  for command in 'args.sh' 'gateway.sh status' 'enhance.sh demo-skill --dry-run' 'submit.sh --skill-name demo-skill'; do
+    read -ra words <<<"$command"
+    run -5 --separate-stderr "${words[@]}" </dev/null
+    [[ "${stderr_lines[0]}" == *": the Python packages in $DATA/runtime/venv cannot be used; remove that folder, and run this again." ]]
+  done
+}
+
 @test "runtime: the Python that MEGA_CODE_PYTHON names comes before uv, and needs nothing else" {
   clone
   uv 0
@@ -141,6 +155,17 @@ run --quiet --no-sync --directory $CLONE --extra gateway --extra optimize python
   equal my-skill "$(value SKILL_NAME)"
   equal "-m mega_code.client.arguments" "$(cat "$ROOM/our-python.calls")"
   [ ! -e "$ROOM/uv.calls" ]
+}
+
+@test "runtime: a folder that cannot be written is named, in one sentence, and no network is blamed" {
+  unset MEGA_CODE_DATA_DIR
+  fake python3 "[ \"\$1\" = -m ] && exit 97; exec \"$REAL_PYTHON\" \"\$@\""
+  HOME=/dev/null run -5 --separate-stderr args.sh </dev/null
+  equal "mega-code: '/dev/null/.local/share/mega-code/runtime' cannot be written: Not a directory; MEGA_CODE_DATA_DIR can name another folder." "$stderr"
+  clone
+  uv 0
+  HOME=/dev/null run -5 --separate-stderr "$CLONE/scripts/args.sh" </dev/null
+  equal "args: '/dev/null/.local/share/mega-code/runtime' cannot be made; MEGA_CODE_DATA_DIR can name another folder." "$stderr"
 }
 
 @test "runtime: where the skills have copies for links, as in a wheel, the bundle is still the one around them" {
@@ -179,6 +204,33 @@ run --quiet --no-sync --directory $CLONE --extra gateway --extra optimize python
   [ ! -e "$DATA/runtime/venv" ]
 }
 
+@test "runtime: an answer that cannot be written is said, with status 5, and one that nobody asks for is left out" {
+  skill demo-skill
+  for command in args.sh 'gateway.sh status' 'skills.sh list --all' 'enhance.sh doctor' 'enhance.sh demo-skill --dry-run'; do
+    read -ra words <<<"$command"
+    status=0
+    "${words[@]}" </dev/null >/dev/full 2>"$ROOM/said" || status=$?
+    equal "5 The answer could not be written: No space left on device." "$status $(cat "$ROOM/said")"
+    wanted=0
+    [ "$command" != 'gateway.sh status' ] || wanted=3
+    status=0
+    "${words[@]}" </dev/null >&- 2>"$ROOM/said" || status=$?
+    equal "$wanted " "$status $(cat "$ROOM/said")"
+  done
+}
+
+@test "runtime: closed standard streams are none that anything else is written to" {
+  fake_gateway
+  skill demo-skill
+  status=0
+  enhance.sh demo-skill --yes >"$ROOM/report" 2>&- </dev/null || status=$?
+  equal 0 "$status"
+  [[ "$(cat "$ROOM/report")" == "Installed at $PROJECT/.claude/skills/demo-skill."* ]]
+  status=0
+  submit.sh --skill-name demo-skill >&- 2>&- <&- || status=$?
+  equal 0 "$status"
+}
+
 # bats test_tags=slow
 @test "runtime: a python3 without the packages gets an environment of our own, once" {
   fake_gateway
@@ -190,6 +242,18 @@ run --quiet --no-sync --directory $CLONE --extra gateway --extra optimize python
   run -0 --separate-stderr setup.sh
   equal '' "$stderr"
   [ "$(printf '%s\n' "$DATA/runtime/"*)" = "$(printf '%s\n' "$DATA/runtime/"venv{,.lock,.log})" ]
+}
+
+# bats test_tags=slow
+@test "runtime: an environment whose Python was upgraded is made anew, once" {
+  bare_python
+  run -3 --separate-stderr gateway.sh status
+  for packages in "$DATA/runtime/venv/lib"/python3.*; do mv "$packages" "${packages%/*}/python3.0"; done # what another Python sees
+  run -3 --separate-stderr gateway.sh status
+  equal 'not running' "$output"
+  [[ "$stderr" == "mega-code: Preparing the Python packages "*"this once"* && "${#stderr_lines[@]}" -eq 1 ]]
+  run -3 --separate-stderr gateway.sh status
+  equal '' "$stderr"
 }
 
 # bats test_tags=slow

@@ -9,11 +9,12 @@ from pathlib import Path
 
 import pytest
 
+from mega_code.model_settings import AGENTS, ENDPOINT, STATIC
 from support.room import REPOSITORY, Room
 from support.screen import Screen
 
 SCRIPTS = sorted((REPOSITORY / "scripts").glob("*.sh"))
-SOURCE = REPOSITORY / "scripts" / "completion.bash"
+EVERY_STEP, ANY_STEP = ["--help", "--iteration", "--log"], ["--project-dir", "--skill"]
 CASE = re.compile(r"^  ((?:-[\w-]+(?: \| )?)+)\)", re.MULTILINE)
 
 
@@ -61,8 +62,23 @@ def test_values_commands_and_skills_are_those_that_there_are(room: Room) -> None
         (("enhance.sh", "--project-dir", "/nowhere", ""), ["other"]),
         (("poll.sh", "--job-id", ""), [job]),
         (("install.sh", "--log", ""), []),
+        (("configure.sh", "--model", ""), [STATIC, *AGENTS, f"{ENDPOINT}:"]),
+        (("hitl.sh", "run", "--"), [*EVERY_STEP, "--max-wait", "--model", "--plan", "--repeats", *ANY_STEP]),
+        (("hitl.sh", "history", "--s"), ["--skill"]),
     ]:
-        assert candidates(room, scripts / words[0], *words[1:]) == expected, words
+        found = candidates(room, scripts / words[0], *words[1:])
+        assert sorted(found) == sorted(expected), words
+
+
+def test_the_installed_command_is_completed_as_its_scripts_are(room: Room) -> None:
+    room.add_skill()
+    names = [script.stem for script in SCRIPTS]
+    assert candidates(room, "mega-code", "") == [*names, "path", "--help", "--version"]
+    assert candidates(room, "/some/bin/mega-code", "in") == ["install"]
+    assert candidates(room, "mega-code", "enhance", "--scope", "g") == ["global"]
+    assert candidates(room, "mega-code", "gateway", "sto") == ["stop"]
+    assert candidates(room, "mega-code", "enhance", "d") == ["doctor", "demo-skill"]
+    assert candidates(room, "mega-code", "path", "") == candidates(room, "mega-code", "nonsense", "") == []
 
 
 def test_another_script_of_that_name_is_none_of_ours_and_a_link_to_ours_is(room: Room) -> None:
@@ -85,6 +101,7 @@ def test_another_script_of_that_name_is_none_of_ours_and_a_link_to_ours_is(room:
         ("scripts/enhance.sh --scope=gl", "scripts/enhance.sh --scope=global"),
         ("scripts/gateway.sh stat", "scripts/gateway.sh status"),
         ("scripts/enhance.sh dem", "scripts/enhance.sh demo-skill"),
+        ("mega-code enhance --dr", "mega-code enhance --dry-run"),
     ],
 )
 def test_a_tab_completes_in_a_real_shell(room: Room, shell: list[str], typed: str, shown: str) -> None:
@@ -95,7 +112,8 @@ def test_a_tab_completes_in_a_real_shell(room: Room, shell: list[str], typed: st
     (room.project / "scripts").symlink_to(REPOSITORY / "scripts")
     env = {**room.env, "TERM": "xterm", "PS1": "> ", "LC_ALL": "C.UTF-8", "INPUTRC": os.devnull}
     with Screen(shell, env, room.project, columns=200) as screen:
-        screen.type(f"PS1='READY '; source '{SOURCE}'\n")
+        screen.type("PS1='READY '; source scripts/completion.bash\n")  # as the README says
         screen.until(lambda lines: any(line.startswith("READY") for line in lines))
+        assert "no such file" not in screen.text()
         screen.type(f"{typed}\t")
         screen.until(lambda lines: lines[-1].startswith(f"READY {shown}"))

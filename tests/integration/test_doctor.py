@@ -6,11 +6,14 @@ import json
 import os
 import platform
 import re
+import shlex
 import shutil
 import subprocess
 import sys
 import time
 from importlib import metadata
+from pathlib import Path
+from typing import Optional
 
 import pytest
 
@@ -67,7 +70,8 @@ def look(room: Room, *arguments: object, **env: str) -> tuple[int, str]:
     done = room.run([ENHANCE, "doctor", *arguments], env={**room.env, **env})
     assert tree(room) == before
     assert done.stderr == "" and KEY not in done.stdout
-    assert max(map(len, [line for line in done.stdout.splitlines() if "run: " not in line])) <= 100
+    for line in done.stdout.splitlines():
+        assert len(line) <= int(env.get("COLUMNS", 80)) or "run: " in line or "/" in line, line
     return done.returncode, done.stdout
 
 
@@ -135,16 +139,17 @@ def test_the_commands_that_are_shown_mend_mode_key_and_permissions(known: Room, 
     assert status == 4 and screen.endswith("\n\nMissing: mode, server.\n")
     assert line(screen, "mode") == ("missing", "MEGA_CODE_CLIENT_MODE is not set; a server needs 'remote'")
     assert line(screen, "server") == ("missing", f"{fake.url} does not accept the API key (401)")
-    assert line(screen, ".env") == ("warning", f"{settings} can be read by others (mode 0644)")
+    assert line(screen, ".env") == ("warning", f"{settings}: others can read it (mode 0644)")
     commands = RUN.findall(screen)
     assert commands[1:] == [
         f"chmod 600 '{settings}'",
+        f"\"${{EDITOR:-vi}}\" '{settings}'",
         f"{script('configure')} --mode remote",
         f"{script('configure')} --api-key-stdin",
     ]
     mend(known, screen, 1)
-    mend(known, screen, 2)
-    mend(known, screen, 3, input=f"{KEY}\n")
+    mend(known, screen, 3)
+    mend(known, screen, 4, input=f"{KEY}\n")
     status, screen = look(known)
     assert status == 0 and line(screen, "API key") == ("ok", "test…89 (.env)")
     assert line(screen, ".env") == ("warning", f"{settings}: no setting, and not read, is line 2")
@@ -208,6 +213,21 @@ def test_the_model_is_looked_for_and_never_asked(
     assert all((seen.method, seen.path) == ("GET", "/models") for seen in fake.seen)
 
 
+def test_the_model_is_that_of_the_gateway_that_runs(known: Room) -> None:
+    known.env["PATH"] = f"{known.env['PATH']}:/usr/bin:/bin"
+    started = known.script("gateway.sh", "start", env={**known.env, "MEGA_CODE_MODEL": "static"})
+    assert started.returncode == 0
+    try:
+        screen = look(known, MEGA_CODE_MODEL="codex")[1]
+    finally:
+        assert known.script("gateway.sh", "stop").returncode == 0
+    assert re.findall(r"^\w+ +model +.*$", stable(screen), re.MULTILINE) == [
+        "warning  model        The gateway that runs measures with static, and not with codex, which MEGA_CODE_MODEL of"
+        " this shell names.",
+        "ok       model        static: no language model, and no cost",
+    ]
+
+
 def test_a_server_that_hangs_redirects_or_is_none_is_said_in_time(fake: FakeGateway) -> None:
     fake.on("GET", "/hangs", hang)
     fake.on("GET", "/redirects", Answer(307, b"", (("Location", f"{fake.url}/elsewhere"),)))
@@ -250,8 +270,79 @@ def test_a_python_without_packages_is_looked_at_and_left_as_it_is(known: Room) -
     python = known.root / "tools" / "python3"
     python.write_text(f'#!/bin/sh\nexec "{bare}/bin/python" "$@"\n')
     status, screen = look(known)
-    assert status == 5 and line(screen, "packages")[1].startswith("requests, PyYAML not installed;")
-    assert f"{script('gateway')} status" in RUN.findall(screen)
+    assert status == 0 and screen.endswith("\n\nEverything that an enhancement needs is there.\n")
+    for topic, names in (("packages", "requests, PyYAML"), ("for gateway", "bottle, waitress")):
+        later = f"{names} not installed; set up on first use, once, where there is a network"
+        assert line(screen, topic) == ("ok", later)
+
+
+def test_a_python_that_only_bears_its_version_is_found_by_the_scripts_too(known: Room) -> None:
+    python = known.root / "tools" / "python3"
+    python.rename(python.with_name("python3.9"))
+    done = known.script("args.sh", input="demo-skill")
+    assert (done.returncode, done.stderr) == (0, "") and "SKILL_NAME=demo-skill\n" in done.stdout
+    status, screen = look(known)
+    assert (status, line(screen, "Python")[0]) == (0, "ok")
+
+
+def old_python() -> Optional[str]:
+    """A Python 3.9 that is on this machine."""
+    versions = Path(os.environ.get("PYENV_ROOT") or Path("~/.pyenv").expanduser()) / "versions"
+    found = [shutil.which("python3.9"), *map(str, sorted(versions.glob("3.9.*/bin/python")))]
+    runs = (path for path in found if path and subprocess.run([path, "-c", ""], check=False).returncode == 0)
+    return next(runs, None)
+
+
+def test_a_python_that_is_too_old_for_a_language_model_is_named_with_a_newer_one(known: Room) -> None:
+    old = old_python()
+    if not old:
+        pytest.skip("there is no Python 3.9 on this machine")
+    tools = known.root / "tools"
+    (tools / "python3").write_text(f'#!/bin/sh\nexec "{old}" "$@"\n')
+    asked = {"MEGA_CODE_MODEL": "openai:x", "MEGA_CODE_MODEL_URL": "http://127.0.0.1:9"}
+    assert "for search" not in look(known)[1]
+    status, screen = look(known, **asked)
+    assert status == 5 and line(screen, "for search")[0] == "missing"
+    assert line(screen, "for search")[1].startswith("a language model needs Python 3.10 or later, and this is 3.9.")
+    assert f"{script('configure')} --model static" in RUN.findall(screen)
+    (tools / "python3.11").symlink_to(sys.executable)
+    runtime, newer = (shlex.quote(str(path)) for path in (known.data / "runtime", tools / "python3.11"))
+    assert f"rm -rf {runtime} && export MEGA_CODE_PYTHON={newer}" in RUN.findall(look(known, **asked)[1])
+
+
+def test_settings_that_are_none_are_named_wherever_they_stand(known: Room) -> None:
+    known.data.mkdir()
+    settings = known.data / ".env"
+    settings.write_text('foo bar\nMEGA_CODE_MODEL="static\nMEGA_CODE_GATEWAY_WORKERS=0\nMEGA_CODE_TYPO=1\n')
+    settings.chmod(0o600)
+    wrong = {"MEGA_CODE_MODEL": "claude", "MEGA_CODE_MAX_CALLS": "viele", "MEGA_CODE_MODLE": "static"}
+    status, screen = look(known, **wrong)
+    assert status == (4 if sys.version_info >= (3, 10) else 5)  # which a language model needs, and is said before
+    found = re.findall(r"^(\w+) +(?:setting|\.env) +(.*)\n +run: (.*)$", stable(screen), re.MULTILINE)
+    edit = f'"${{EDITOR:-vi}}" {shlex.quote(str(settings))}'
+    assert found == [
+        ("warning", f"{settings}: no setting, and not read, is line 1", edit),
+        ("warning", f"{settings}: a quote that nothing closes stands in line 2", edit),
+        ("missing", "MEGA_CODE_MAX_CALLS is 'viele', not a number from 0.", "unset MEGA_CODE_MAX_CALLS"),
+        ("missing", "MEGA_CODE_GATEWAY_WORKERS is '0', not a number from 1.", edit),
+        ("warning", "MEGA_CODE_MODLE is no setting, and nobody reads it; MEGA_CODE_MODEL is", "unset MEGA_CODE_MODLE"),
+        ("warning", "MEGA_CODE_TYPO is no setting, and nobody reads it", edit),
+    ]
+
+
+def test_a_project_that_nothing_can_be_installed_into_is_said(known: Room) -> None:
+    (known.project / ".claude").touch()
+    status, screen = look(known)
+    so = "so no skill can be installed into the project"
+    assert (status, line(screen, "project")) == (0, ("warning", f"{known.project / '.claude'} is no folder, {so}"))
+
+
+def test_it_is_as_wide_as_the_terminal_and_breaks_no_path(known: Room, fake: FakeGateway) -> None:
+    for columns in (60, 80, 200):
+        screen = look(known, COLUMNS=str(columns), **fake.env)[1]
+        for path in (known.data, known.project):
+            assert [row for row in screen.splitlines() if str(path) in row], path
+    assert f"{known.data} (not there yet; it is made on first use), " in screen
 
 
 def test_signs_and_colours_are_for_a_terminal_that_wants_them(known: Room) -> None:

@@ -21,6 +21,7 @@ import pytest
 from mega_code.paths import MEGA_DIR, DataDir
 from mega_code.settings import load, running_gateway
 from support.gateway import SKILL, Client, Served, clean_env, error, key_for, skill_zip, unique_skill
+from support.room import script
 
 
 class Command:
@@ -130,7 +131,7 @@ def test_start_prints_the_url_of_a_gateway_that_answers_and_stop_ends_it(gateway
     assert not gateway.lock.exists()
     assert gateway("stop") == (0, "not running\n", "")
     assert gateway("status") == (3, "not running\n", "")
-    assert gateway("url") == (3, "", "gateway: no gateway is running; start it with: gateway.sh start\n")
+    assert gateway("url") == (3, "", f"gateway: no gateway is running; start it with: {script('gateway')} start\n")
 
 
 def test_what_never_ran_is_not_running(gateway: Command) -> None:

@@ -137,7 +137,8 @@ def test_ctrl_c_leaves_nothing_of_the_line_but_what_comes_next(
         screen.type("\x03")
         assert screen.end() == 130
     resume = f"To resume: {script('enhance')} --poll-existing {fake.job_id}"
-    assert screen.lines() == [f"Interrupted; job {fake.job_id} goes on.", resume]
+    cancel = f"To cancel: {script('enhance')} --cancel {fake.job_id}"
+    assert screen.lines() == [f"Interrupted; job {fake.job_id} goes on.", resume, cancel]
     assert told(log) == ["iterating [1/5] [0s]"]
 
 

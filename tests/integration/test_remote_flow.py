@@ -69,6 +69,21 @@ def test_the_default_mode_stops_when_the_result_is_staged_and_verified(client: C
         assert line in outcome.stderr
 
 
+def test_a_job_is_cancelled_where_the_server_has_that_call(client: Client, fake: FakeGateway) -> None:
+    fake.on("POST", "/cancel$", Answer(202, {"job_id": fake.job_id, "status": "running"}), times=1)
+    cancelled = client("--cancel", fake.job_id.upper())
+    assert (cancelled.status, cancelled.envelope) == (0, {"cancelled": {"job_id": fake.job_id}})
+    assert fake.count("POST", f"{BASE}/skill-enhance/jobs/{fake.job_id}/cancel$") == 1
+    fake.on("POST", "/cancel$", error(409, "already_terminal", "It has ended."), times=1)
+    ended = client("--cancel", fake.job_id)
+    told = {"code": "already_terminal", "message": "It has ended.", "job_id": fake.job_id}
+    assert (ended.status, ended.envelope) == (4, {"error": told})
+    assert client("--cancel", fake.job_id).envelope["error"]["code"] == "not_found"
+    assert client("--cancel", "../x").envelope["error"]["code"] == "invalid_job_id"
+    both = client("--cancel", fake.job_id, "--no-wait")
+    assert both.envelope["error"]["message"] == "--no-wait and --cancel exclude each other."
+
+
 def test_the_upload_is_the_contracts_multipart_form(client: Client, fake: FakeGateway) -> None:
     folder = client.skill()
     outcome = client("--skill-name", "demo-skill", "--no-wait")

@@ -18,6 +18,7 @@ SCRIPTS = sorted(path.stem for path in (REPOSITORY / "scripts").glob("*.sh"))
 def test_the_help_names_every_script_with_what_it_says_of_itself(room: Room) -> None:
     done = room.python("mega_code", "--help")
     assert (done.returncode, done.stderr) == (0, "")
+    assert max(map(len, done.stdout.splitlines())) <= 80
     commands = done.stdout.split("\nCommands:\n")[1].split("\n\n")[0]
     listed = dict(row.split(maxsplit=1) for row in re.split(r"\n(?=  \S)", commands))
     assert sorted(listed) == sorted([*SCRIPTS, "path"])

@@ -26,7 +26,12 @@ def test_the_files_are_those_of_the_folders() -> None:
     folders = Folders(Path())
     known = {str(value) for name, value in vars(folders).items() if name not in ("root", "jobs")}
     known |= {f"jobs/JOB_ID/{name}" for name in (ARCHIVE, HISTORY, REPORT, WORKSPACE)}
-    assert {code(row[0])[0] for row in rows(section(PATH, "Files"))} == known | {"client.json", "pid", "log"}
+    assert {code(row[0])[0] for row in rows(section(PATH, "Files"))} == known | {
+        "client.json",
+        "environment.json",
+        "pid",
+        "log",
+    }
 
 
 def test_the_limits_are_those_of_the_code() -> None:

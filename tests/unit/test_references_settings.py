@@ -7,6 +7,7 @@ from pathlib import Path
 
 from mega_code.gateway.config import Config
 from mega_code.settings import DEFAULT_HOST_SUFFIXES
+from mega_code.variables import NAMES
 from support.documents import code, rows, section
 from support.room import REPOSITORY
 
@@ -31,7 +32,7 @@ def test_every_variable_of_ours_that_the_code_names_is_in_a_table_and_no_other()
     models = {name for row in rows(section(EVALUATION, "Settings")) for name in code(row[0])}
     own = {name for name in documented() if OURS.fullmatch(name)}
     assert own & models == set()
-    assert own | models == named
+    assert own | models == named == NAMES
 
 
 def test_every_other_variable_in_the_tables_is_read_by_the_code_or_what_it_uses() -> None:

@@ -178,8 +178,6 @@ def test_no_terminal_obeys_what_a_server_wrote() -> None:
             {"conflict": {"existing_job_id": JOB, "content_hash": "0"}},
             f"This content was submitted before, as job {JOB}.",
         ),
-        ({"timeout": {"job_id": JOB, "elapsed_s": 12.0}}, f"Job {JOB} had not ended after 12.0 s; it goes on."),
-        ({"interrupted": {"job_id": JOB, "elapsed_s": 1}}, f"Interrupted; job {JOB} goes on."),
         ({"error": {"code": "http_418", "message": "No.", "job_id": JOB}}, "No. [http_418]"),
     ],
 )
@@ -187,6 +185,21 @@ def test_what_can_be_resumed_says_so_in_one_sentence_and_one_command(envelope: d
     first, second = report.text(envelope).splitlines()
     assert first == sentence
     assert second == f"To resume: {report.command('enhance.sh', '--poll-existing', JOB)}"
+
+
+@pytest.mark.parametrize(
+    ("envelope", "sentence"),
+    [
+        ({"timeout": {"job_id": JOB, "elapsed_s": 12.0}}, f"Job {JOB} had not ended after 12.0 s; it goes on."),
+        ({"interrupted": {"job_id": JOB, "elapsed_s": 1}}, f"Interrupted; job {JOB} goes on."),
+    ],
+)
+def test_a_job_that_goes_on_can_be_resumed_or_cancelled(envelope: dict[str, Any], sentence: str) -> None:
+    assert report.text(envelope).splitlines() == [
+        sentence,
+        f"To resume: {report.command('enhance.sh', '--poll-existing', JOB)}",
+        f"To cancel: {report.command('enhance.sh', '--cancel', JOB)}",
+    ]
 
 
 @pytest.mark.parametrize("code", sorted(CODES))
@@ -207,6 +220,7 @@ def test_an_interruption_before_any_job_says_that_nothing_changed() -> None:
     ("envelope", "first"),
     [
         ({"submitted": {"job_id": JOB, "content_hash": "0", "skill_name": "demo"}}, f"Submitted demo as job {JOB}."),
+        ({"cancelled": {"job_id": JOB}}, f"Job {JOB} is cancelled: it ends with its next step."),
         ({"cached": []}, "Nothing is cached for this skill."),
         ({"cached": [{"job_id": JOB, "completed_at": "T", "roi": ROI}]}, f"{JOB}  T"),
         ({"backups": []}, "There are no backups."),

@@ -8,9 +8,9 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Optional
 
 from mega_code import model_settings, settings
-from mega_code.client.doctor import connection, folders, machine
+from mega_code.client.doctor import connection, folders, machine, values
 from mega_code.client.doctor.facts import Fact, exit_status, screen
-from mega_code.commandline import Parser, leave, manual
+from mega_code.commandline import Parser, leave, manual, open_streams, tell
 from mega_code.console import say
 from mega_code.errors import MegaCodeError
 
@@ -21,13 +21,13 @@ def examine(env: Mapping[str, str], given: Optional[str]) -> Iterator[Fact]:
     embedded = connection.is_embedded(known)
     about_project, project = folders.project(given, env)
     yield machine.python()
-    yield from machine.packages(env, embedded, not model_settings.is_static(settings.with_env_file(env)))
+    searches = not model_settings.is_static(settings.with_env_file(env))
+    yield from machine.packages(env, embedded, searches, known.data)
     yield machine.uv()
     yield from machine.claude_code(env, project)
     yield folders.data_folder(known.data)
-    about_env = folders.env_file(known.data)
-    if about_env:
-        yield about_env
+    yield from folders.env_file(known.data)
+    yield from values.values(env, known.data.env_file, {"gateway": embedded, "model": embedded and searches})
     yield from connection.connection(known, env)
     yield connection.gateway(known)
     yield from connection.model(known, env)
@@ -64,9 +64,9 @@ def main(argv: Sequence[str]) -> int:
         return error.exit_status
     except KeyboardInterrupt:
         return 130
+    open_streams()
     sys.stdout.reconfigure(errors="replace")  # type: ignore[union-attr]
-    print("\n".join(screen(facts, os.environ)))
-    return exit_status(facts)
+    return tell("\n".join(screen(facts, os.environ)), exit_status(facts))
 
 
 if __name__ == "__main__":

@@ -9,9 +9,11 @@ from collections.abc import Iterator, Mapping
 from mega_code import model_settings, settings
 from mega_code.client.configure import mask
 from mega_code.client.doctor import asking
-from mega_code.client.doctor.facts import Fact, missing, ok, script, warning
+from mega_code.client.doctor.facts import Fact, missing, ok, unbroken, warning
 from mega_code.console import conceal
 from mega_code.errors import BAD_INPUT, NETWORK, MegaCodeError
+from mega_code.measuring import next_job
+from mega_code.paths import script
 
 URL, KEY, MODE = settings.CONNECTION_KEYS
 CONFIGURE = "configure.sh"
@@ -98,7 +100,10 @@ def gateway(known: settings.Settings) -> Fact:
 
 def model(known: settings.Settings, env: Mapping[str, str]) -> Iterator[Fact]:
     """What the embedded gateway measures with; nobody is asked a question that costs."""
-    merged = settings.with_env_file(env)
+    job = next_job(env)
+    merged = job.env
+    if job.stops:
+        yield warning("model", job.note, script("gateway.sh", "stop"))
     if model_settings.is_static(merged):
         yield ok("model", "static: no language model, and no cost")
         return
@@ -116,7 +121,7 @@ def model(known: settings.Settings, env: Mapping[str, str]) -> Iterator[Fact]:
 def _agent(kind: str, name: str) -> Fact:
     path = shutil.which(kind)
     if path:
-        return ok("model", f"{kind}{f':{name}' if name else ''}, {path}")
+        return ok("model", f"{kind}{f':{name}' if name else ''}, {unbroken(path)}")
     packages = {"claude": "@anthropic-ai/claude-code", "codex": "@openai/codex"}
     return missing("model", f"{kind} is not on PATH", f"npm install --global {packages[kind]}", NETWORK)
 

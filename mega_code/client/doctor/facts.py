@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import os
+import re
 import shlex
+import shutil
 import sys
 import textwrap
 from collections.abc import Mapping, Sequence
@@ -11,12 +13,14 @@ from typing import NamedTuple, Union
 
 from mega_code import terminal
 from mega_code.console import concealed
-from mega_code.paths import MEGA_DIR
 from mega_code.plain import plain
 
 OK, WARNING, MISSING = "ok", "warning", "missing"
 SIGNS = {OK: ("✓", terminal.GREEN), WARNING: ("!", terminal.YELLOW), MISSING: ("✗", terminal.RED)}
 MARK, TOPIC = max(map(len, SIGNS)), 13
+NARROWEST, FALLBACK = 60, (80, 24)
+HARD = "\N{NO-BREAK SPACE}"
+QUOTED = re.compile(r"'[^']*'")
 
 
 class Fact(NamedTuple):
@@ -44,23 +48,24 @@ def missing(topic: str, found: str, mend: str, exit_status: int) -> Fact:
     return Fact(MISSING, topic, found, mend, exit_status)
 
 
-def script(name: str, *arguments: str) -> str:
-    """A command line of this bundle that can be copied as it is."""
-    return shlex.join([str(MEGA_DIR / "scripts" / name), *arguments])
-
-
 def exit_status(facts: Sequence[Fact]) -> int:
     """That of the first thing that is missing; 0 where nothing is."""
     return next((fact.exit_status for fact in facts if fact.mark == MISSING), 0)
 
 
 def screen(facts: Sequence[Fact], env: Mapping[str, str]) -> list[str]:
-    """The lines to print; signs and colours on a terminal, words elsewhere. A command stays on one line."""
+    """The lines to print, as wide as the terminal; signs and colours on one, words elsewhere.
+
+    A command stays on one line, and so does a path.
+    """
     lines = []
+    width = max(NARROWEST, shutil.get_terminal_size(FALLBACK).columns)
     for fact in facts:
         head = f"{_mark(fact.mark, env)}  {fact.topic:{TOPIC}}"
         indent = " " * (MARK + 2 + TOPIC)
-        wrapped = textwrap.wrap(_shown(fact.found), 96 - len(indent), break_long_words=False, break_on_hyphens=False)
+        found = QUOTED.sub(lambda match: unbroken(match[0]), _shown(fact.found))
+        wrapped = textwrap.wrap(found, width - len(indent), break_long_words=False, break_on_hyphens=False)
+        wrapped = [line.replace(HARD, " ") for line in wrapped]
         lines += [f"{head}{wrapped[0]}", *(f"{indent}{more}" for more in wrapped[1:])]
         if fact.mend:
             lines.append(f"{indent}run: {_shown(fact.mend)}")
@@ -84,6 +89,11 @@ def _mark(mark: str, env: Mapping[str, str]) -> str:
     except (UnicodeEncodeError, OSError, ValueError):
         coloured = sign
     return f"{mark:{MARK}}" if coloured == sign else f"{coloured}{' ' * (MARK - 1)}"
+
+
+def unbroken(path: Union[str, os.PathLike[str]]) -> str:
+    """A path in what was found, which is shown on one line."""
+    return str(path).replace(" ", HARD)
 
 
 def quoted(path: Union[str, os.PathLike[str]]) -> str:

@@ -12,10 +12,10 @@ from pathlib import Path
 from typing import Optional
 
 from mega_code import places, skills
-from mega_code.client.doctor.facts import Fact, missing, ok, quoted, script, warning
+from mega_code.client.doctor.facts import Fact, missing, ok, quoted, unbroken, warning
 from mega_code.errors import BAD_INPUT, MegaCodeError
-from mega_code.paths import MEGA_DIR, SCOPES, DataDir, project_dir, skills_root
-from mega_code.settings import strange_lines
+from mega_code.paths import MEGA_DIR, SCOPES, DataDir, project_dir, script, skills_root
+from mega_code.settings import open_quotes, strange_lines
 
 LITTLE = 500 * 1024 * 1024
 SHOWN = 5
@@ -28,20 +28,23 @@ def data_folder(data: DataDir) -> Fact:
         there = there.parent
     if not there.is_dir():
         mend = f"export MEGA_CODE_DATA_DIR={quoted(Path.home() / 'mega-code-data')}"
-        return missing("data folder", f"{there} is no folder", mend, BAD_INPUT)
+        return missing("data folder", f"{unbroken(there)} is no folder", mend, BAD_INPUT)
     try:
         free, owner = shutil.disk_usage(there).free, _owner(there)
     except OSError as error:
-        return missing("data folder", f"{there}: {error.strerror}", _own(there), BAD_INPUT)
+        return missing("data folder", f"{unbroken(there)}: {error.strerror}", _own(there), BAD_INPUT)
     if not os.access(there, os.R_OK | os.W_OK | os.X_OK):
         return missing(
-            "data folder", f"{there} cannot be read and written (it belongs to {owner})", _own(there), BAD_INPUT
+            "data folder",
+            f"{unbroken(there)} cannot be read and written (it belongs to {owner})",
+            _own(there),
+            BAD_INPUT,
         )
     state = f"of {owner}" if there == data.root else "not there yet; it is made on first use"
     room = f"{free / 1024**3:.1f} GiB free"
     if free < LITTLE:
-        return warning("data folder", f"{data.root} ({state}) has only {room}", f"df -h {quoted(there)}")
-    return ok("data folder", f"{data.root} ({state}), {room}")
+        return warning("data folder", f"{unbroken(data.root)} ({state}) has only {room}", f"df -h {quoted(there)}")
+    return ok("data folder", f"{unbroken(data.root)} ({state}), {room}")
 
 
 def _owner(path: Path) -> str:
@@ -62,24 +65,36 @@ def _own(path: Path) -> str:
     return f"chmod {mode} {quoted(path)}" if mine else f'sudo chown -R "$(id -un)" {quoted(path)}'
 
 
-def env_file(data: DataDir) -> Optional[Fact]:
-    """The settings; None where there are none."""
+def env_file(data: DataDir) -> Iterator[Fact]:
+    """The settings, and what in them is none; nothing where there is no file."""
     path = data.env_file
     try:
         mode = stat.S_IMODE(os.stat(path).st_mode)
-        strange = strange_lines(path.read_text("utf-8-sig", "replace"))
+        text = path.read_text("utf-8-sig", "replace")
     except FileNotFoundError:
-        return None
+        return
     except (OSError, ValueError) as error:
         reason = getattr(error, "strerror", None) or str(error)
-        return missing(".env", f"{path} cannot be read: {reason}", _own(path), BAD_INPUT)
+        yield missing(".env", f"{unbroken(path)} cannot be read: {reason}", _own(path), BAD_INPUT)
+        return
+    wrong = []
     if mode & 0o077:
-        return warning(".env", f"{path} can be read by others (mode {mode:04o})", f"chmod 600 {quoted(path)}")
-    if strange:
-        numbers = ", ".join(map(str, strange[:SHOWN]))
-        edit = f'"${{EDITOR:-vi}}" {quoted(path)}'
-        return warning(".env", f"{path}: no setting, and not read, is line {numbers}", edit)
-    return ok(".env", f"{path}, mode {mode:04o}")
+        wrong.append((f"others can read it (mode {mode:04o})", f"chmod 600 {quoted(path)}"))
+    for lines, why in (
+        (strange_lines(text), "no setting, and not read, is line"),
+        (open_quotes(text), "a quote that nothing closes stands in line"),
+    ):
+        if lines:
+            wrong.append((f"{why} {', '.join(map(str, lines[:SHOWN]))}", edit(path)))
+    for found, mend in wrong:
+        yield warning(".env", f"{unbroken(path)}: {found}", mend)
+    if not wrong:
+        yield ok(".env", f"{unbroken(path)}, mode {mode:04o}")
+
+
+def edit(path: Path) -> str:
+    """The command that opens a file."""
+    return f'"${{EDITOR:-vi}}" {quoted(path)}'
 
 
 def project(given: Optional[str], env: Mapping[str, str]) -> tuple[Fact, Optional[Path]]:
@@ -89,7 +104,15 @@ def project(given: Optional[str], env: Mapping[str, str]) -> tuple[Fact, Optiona
     except MegaCodeError as error:
         mend = f"export CLAUDE_PROJECT_DIR={quoted(Path.home())}"
         return missing("project", f"{error.message} [{error.code}]", mend, error.exit_status), None
-    return ok("project", str(found)), found
+    there = skills_root("project", found)
+    while not os.path.lexists(there) and there != found:
+        there = there.parent
+    so = "so no skill can be installed into the project"
+    if not there.is_dir():
+        return warning("project", f"{unbroken(there)} is no folder, {so}"), found
+    if not os.access(there, os.W_OK | os.X_OK):
+        return warning("project", f"{unbroken(there)} cannot be written, {so}", _own(there)), found
+    return ok("project", unbroken(found)), found
 
 
 def skills_here(folder: Path, data: DataDir) -> Iterator[Fact]:
@@ -114,4 +137,6 @@ def leftovers(folder: Path) -> Iterator[Fact]:
         if left:
             module = f"{quoted(sys.executable)} -m mega_code.client.remote_enhance"
             mend = f"cd {quoted(MEGA_DIR)} && {module} --list-backups --project-dir {quoted(folder)}"
-            yield warning("leftovers", f"an install of {', '.join(left[:SHOWN])} in {root} was interrupted", mend)
+            yield warning(
+                "leftovers", f"an install of {', '.join(left[:SHOWN])} in {unbroken(root)} was interrupted", mend
+            )

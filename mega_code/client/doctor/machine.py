@@ -13,13 +13,14 @@ from importlib import metadata, util
 from pathlib import Path
 from typing import Any, Optional
 
-from mega_code.client.doctor.facts import Fact, missing, ok, quoted, script, warning
+from mega_code.client.doctor.facts import Fact, missing, ok, quoted, unbroken, warning
 from mega_code.errors import NETWORK
-from mega_code.paths import MEGA_DIR
+from mega_code.paths import MEGA_DIR, DataDir, script
 
 BASE = {"requests": "requests", "yaml": "PyYAML"}
 GATEWAY = {"bottle": "bottle", "waitress": "waitress"}
 SEARCH = {"gepa": "gepa"}
+SEARCHING, NEWEST = (3, 10), 13
 TELEMETRY = {"opentelemetry.sdk": "opentelemetry-sdk"}
 ENDPOINT = "OTEL_EXPORTER_OTLP_ENDPOINT"
 ANSWER_S = 5.0
@@ -28,14 +29,16 @@ PLUGIN = "mega-code"
 
 def python() -> Fact:
     """The Python that runs this, which is the one that the scripts would choose."""
-    return ok("Python", f"{'.'.join(map(str, sys.version_info[:3]))}, {sys.executable}")
+    return ok("Python", f"{'.'.join(map(str, sys.version_info[:3]))}, {unbroken(sys.executable)}")
 
 
-def packages(env: Mapping[str, str], embedded: bool, searches: bool) -> Iterator[Fact]:
+def packages(env: Mapping[str, str], embedded: bool, searches: bool, data: DataDir) -> Iterator[Fact]:
     """The base packages, and the extras; `embedded` where the gateway of this machine does the work."""
     yield _group("packages", BASE, True)
     yield _group("for gateway", GATEWAY, embedded)
-    if searches and sys.version_info >= (3, 10):
+    if searches and sys.version_info < SEARCHING and embedded:
+        yield _too_old(data)
+    elif searches and sys.version_info >= SEARCHING:
         yield _group("for search", SEARCH, embedded)
     if env.get(ENDPOINT):
         yield _telemetry()
@@ -48,7 +51,24 @@ def _group(topic: str, wanted: Mapping[str, str], needed: bool) -> Fact:
     found = f"{', '.join(lacking)} not installed"
     if not needed:
         return ok(topic, f"{found}; not needed, a server is configured")
-    return missing(topic, f"{found}; the command sets them up, once, where there is a network", _set_up(), NETWORK)
+    if shutil.which("uv") or util.find_spec("ensurepip"):
+        return ok(topic, f"{found}; set up on first use, once, where there is a network")
+    return missing(topic, found, _install(), NETWORK)
+
+
+def _too_old(data: DataDir) -> Fact:
+    """A Python that the library for a search cannot be had for, and how a newer one takes its place."""
+    here = ".".join(map(str, sys.version_info[:3]))
+    newer = next(
+        filter(None, (shutil.which(f"python3.{minor}") for minor in range(NEWEST, SEARCHING[1] - 1, -1))), None
+    )
+    found = f"a language model needs Python 3.{SEARCHING[1]} or later, and this is {here}"
+    if newer is None:
+        return missing(
+            "for search", f"{found}; static does without", script("configure.sh", "--model", "static"), NETWORK
+        )
+    mend = f"rm -rf {quoted(data.root / 'runtime')} && export MEGA_CODE_PYTHON={quoted(newer)}"
+    return missing("for search", found, mend, NETWORK)
 
 
 def _versions(wanted: Mapping[str, str]) -> tuple[list[str], list[str]]:
@@ -68,10 +88,8 @@ def _versions(wanted: Mapping[str, str]) -> tuple[list[str], list[str]]:
     return there, lacking
 
 
-def _set_up() -> str:
-    """What brings the packages: any script that needs them, where an environment can be made."""
-    if shutil.which("uv") or util.find_spec("ensurepip"):
-        return script("gateway.sh", "status")
+def _install() -> str:
+    """What brings the packages, or the means to set them up, where this Python can make no environment."""
     if shutil.which("apt-get"):
         return f"sudo apt-get install python{sys.version_info[0]}.{sys.version_info[1]}-venv"
     return f"{quoted(sys.executable)} -m pip install {' '.join([*BASE.values(), *GATEWAY.values()])}"
@@ -92,7 +110,9 @@ def uv() -> Fact:
         return ok("uv", "not installed; not needed")
     said = _version(path)
     return (
-        ok("uv", f"{said}, {path}") if said else warning("uv", f"{path} does not answer; the scripts go on without it")
+        ok("uv", f"{said}, {unbroken(path)}")
+        if said
+        else warning("uv", f"{unbroken(path)} does not answer; the scripts go on without it")
     )
 
 
@@ -103,9 +123,9 @@ def claude_code(env: Mapping[str, str], project: Optional[Path]) -> Iterator[Fac
     if not path:
         yield warning("Claude Code", "not on PATH", "npm install --global @anthropic-ai/claude-code")
     elif not said:
-        yield warning("Claude Code", f"{path} does not run", "npm install --global @anthropic-ai/claude-code")
+        yield warning("Claude Code", f"{unbroken(path)} does not run", "npm install --global @anthropic-ai/claude-code")
     else:
-        yield ok("Claude Code", f"{said}, {path}")
+        yield ok("Claude Code", f"{said}, {unbroken(path)}")
     if path:
         yield _plugin(env, project)
 

@@ -20,7 +20,7 @@ from mega_code.client.remote_enhance.retrying import Outcome, is_dropped, persis
 from mega_code.client.remote_enhance.wire import MIB, Stalled, TooLarge
 from mega_code.console import conceal, concealed, say
 from mega_code.errors import MegaCodeError
-from mega_code.paths import check_job_id, is_job_id
+from mega_code.paths import check_job_id, is_job_id, script
 from mega_code.plain import plain
 from mega_code.settings import API_BASE, Settings, check_server_url
 
@@ -76,14 +76,16 @@ class Gateway:
         if not settings.server_url:
             raise MegaCodeError(
                 "network_failure",
-                "No server is configured and no embedded gateway runs; start one with scripts/gateway.sh start, "
-                "or name a server with scripts/configure.sh.",
+                "No server is configured and no embedded gateway runs; start one with "
+                f"{script('gateway.sh', 'start')}, or name a server with {script('configure.sh')}.",
             )
         server_url = check_server_url(settings.server_url)
         if not settings.api_key:
-            raise MegaCodeError("auth_failure", "No API key is configured; set one with scripts/configure.sh.")
+            raise MegaCodeError("auth_failure", f"No API key is configured; set one with {script('configure.sh')}.")
         if not (settings.api_key.isascii() and settings.api_key.isprintable() and " " not in settings.api_key):
-            raise MegaCodeError("auth_failure", "The API key holds characters that none has; run scripts/configure.sh.")
+            raise MegaCodeError(
+                "auth_failure", f"The API key holds characters that none has; run {script('configure.sh')}."
+            )
         return cls(server_url, settings.api_key)
 
     def profile(self) -> None:
@@ -117,7 +119,7 @@ class Gateway:
         try:
             # Polling has its own patience, longer than any retry's.
             path = f"/skill-enhance/jobs/{check_job_id(job_id)}"
-            with _named_failures():
+            with self._named_failures():
                 response = self._send("GET", path, headers, tick=tick, limit_s=limit_s, read_s=wait_s + READ_S)
             held = "preference-applied" in response.headers
             if response.status == 429 or response.status >= 500:
@@ -135,6 +137,10 @@ class Gateway:
         """The result of a terminal job, unknown keys included."""
         return self._call("GET", f"/skill-enhance/jobs/{check_job_id(job_id)}/result")
 
+    def cancel(self, job_id: str) -> None:
+        """Ask for a job's end; not every server has this call."""
+        self._accepted(self._persist("POST", f"/skill-enhance/jobs/{check_job_id(job_id)}/cancel"))
+
     def _call(
         self, method: str, path: str, headers: Optional[dict[str, str]] = None, form: Optional[Form] = None
     ) -> Json:
@@ -147,7 +153,7 @@ class Gateway:
         watch = self._transport.watch()
         # Whoever takes a bundle in may look at all of it before there is a word of an answer.
         read_s = UPLOAD_READ_S + form.size / watch.pace.rate if form else READ_S
-        with _named_failures():
+        with self._named_failures():
             return persist(
                 lambda: self._send(method, path, headers or {}, form=form, watch=watch, read_s=read_s),
                 Patience(),
@@ -162,6 +168,20 @@ class Gateway:
     def _send(self, method: str, path: str, headers: dict[str, str], **options: Any) -> transport.Response:
         url, headers = f"{self.server_url}{API_BASE}{path}", {**headers, **telemetry.headers()}
         return self._transport.send(method, url, cap=ANSWER_BYTES, token=self._key, headers=headers, **options)
+
+    @contextlib.contextmanager
+    def _named_failures(self) -> Iterator[None]:
+        """What a transport raises, as codes of the contract."""
+        try:
+            yield
+        except TooLarge:
+            raise MegaCodeError("invalid_response", "The server's answer is over 16 MiB.") from None
+        except BadEncoding:
+            raise MegaCodeError(
+                "invalid_response", "The server's answer is encoded in a way nobody asked for."
+            ) from None
+        except (requests.RequestException, Stalled) as error:
+            raise transport.failure(error, self.server_url) from None
 
     def _accepted(self, response: transport.Response) -> transport.Response:
         """A response of success, itself."""
@@ -208,19 +228,6 @@ def _said(response: transport.Response) -> Json:
     except MegaCodeError:
         error = None
     return error if isinstance(error, dict) else {}
-
-
-@contextlib.contextmanager
-def _named_failures() -> Iterator[None]:
-    """What a transport raises, as codes of the contract."""
-    try:
-        yield
-    except TooLarge:
-        raise MegaCodeError("invalid_response", "The server's answer is over 16 MiB.") from None
-    except BadEncoding:
-        raise MegaCodeError("invalid_response", "The server's answer is encoded in a way nobody asked for.") from None
-    except (requests.RequestException, Stalled) as error:
-        raise transport.failure(error) from None
 
 
 def _server_trouble(status: int) -> MegaCodeError:

@@ -19,6 +19,7 @@ DEFAULT_TIMEOUT_S = 1200.0
 MODES = (
     "no_wait",
     "poll_existing",
+    "cancel",
     "install_existing",
     "list_cached",
     "cleanup_original",
@@ -51,6 +52,7 @@ def parser() -> Parser:
     mode.add_argument(
         "--poll-existing", metavar="JOB_ID", type=str.lower, help="wait for a job that was submitted before"
     )
+    mode.add_argument("--cancel", metavar="JOB_ID", type=str.lower, help="ask the server to end a job")
     mode.add_argument("--install-existing", metavar="JOB_ID", type=str.lower, help="install what is staged for a job")
     mode.add_argument("--list-cached", action="store_true", help="list the results of a skill that are staged")
     mode.add_argument("--cleanup-original", metavar="PATH", help="move a superseded copy of a skill into a backup")
@@ -105,6 +107,8 @@ def _dispatch(arguments: argparse.Namespace, run: modes.Run) -> Envelope:
         check_job_id(arguments.poll_existing)
         _recover(arguments, run)
         return run.poll(arguments.poll_existing, arguments.poll_timeout)
+    if arguments.cancel is not None:
+        return run.cancel(arguments.cancel)
     if arguments.restore_backup is not None:
         return modes.restore(run, arguments.restore_backup, arguments.skill_name, _recover(arguments, run))
     if arguments.install_existing is not None:

@@ -125,6 +125,14 @@ class Run:
                     raise
             say("the embedded gateway was started anew; going on with its new key")
 
+    def cancel(self, job_id: str) -> Envelope:
+        """Ask the gateway to end a job."""
+        from mega_code.client.remote_enhance.api import Gateway
+
+        self.job_id = job_id = check_job_id(job_id)
+        Gateway.of(self.settings).cancel(job_id)
+        return {"cancelled": {"job_id": job_id}}
+
     def _gateway_has_a_new_key(self) -> bool:
         """Whether the embedded gateway was started anew meanwhile; its new key is used from now on.
 

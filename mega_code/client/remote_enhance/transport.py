@@ -217,8 +217,11 @@ def certificates(env: Mapping[str, str]) -> list[str]:
     return [path for path in dict.fromkeys(named) if path and os.path.exists(path)]
 
 
-def failure(error: Exception) -> MegaCodeError:
-    """An exchange that did not come about, as the contract's `network_failure`, without addresses or tokens."""
+def failure(error: Exception, server_url: str = "") -> MegaCodeError:
+    """An exchange that did not come about, as the contract's `network_failure`.
+
+    It names nothing but `server_url`, which holds no secret; the address of a file is signed, and not for showing.
+    """
     if isinstance(error, Stalled):
         reason = "the transfer stalled"
     elif isinstance(error, requests.exceptions.SSLError):
@@ -233,4 +236,5 @@ def failure(error: Exception) -> MegaCodeError:
         reason = "its address or its answer makes no sense"
     else:
         reason = type(error).__name__
-    return MegaCodeError("network_failure", f"The server cannot be reached: {reason}.")
+    server = f"The server at {server_url}" if server_url else "The server"
+    return MegaCodeError("network_failure", f"{server} cannot be reached: {reason}.")

@@ -18,7 +18,7 @@ from mega_code.evaluation.models.base import (
     storable,
 )
 from mega_code.evaluation.models.program import Programs, find
-from mega_code.evaluation.variables import decimal
+from mega_code.variables import decimal
 
 TIMEOUT_S = 300.0
 # What a session leaves in the environment of its commands must not reach a session that these start; a login must.
@@ -39,7 +39,7 @@ class Agent:
     @classmethod
     def from_env(cls, model: str, env: Mapping[str, str]) -> Agent:
         """Raises MegaCodeError `invalid_arguments`."""
-        return cls(model, decimal(env, "MEGA_CODE_MODEL_TIMEOUT_S", 0.1) or TIMEOUT_S, prices(env))
+        return cls(model, decimal(env, "MEGA_CODE_MODEL_TIMEOUT_S") or TIMEOUT_S, prices(env))
 
     def key(self) -> str:
         return f"{self.name} {self._wrapping()}"

@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from typing import NamedTuple, Optional, Protocol
 
 from mega_code.errors import MegaCodeError
-from mega_code.evaluation.variables import decimal
+from mega_code.variables import decimal
 
 ROLES = ("task", "judge", "propose", "generate")
 PER_MILLION = 1_000_000
@@ -108,7 +108,7 @@ class Prices(NamedTuple):
 
 def prices(env: Mapping[str, str]) -> Optional[Prices]:
     """`MEGA_CODE_PRICE_INPUT` and `MEGA_CODE_PRICE_OUTPUT`; None where neither is set, `invalid_arguments` for one."""
-    found = [decimal(env, f"MEGA_CODE_PRICE_{side}", 0) for side in ("INPUT", "OUTPUT")]
+    found = [decimal(env, f"MEGA_CODE_PRICE_{side}") for side in ("INPUT", "OUTPUT")]
     if found == [None, None]:
         return None
     if None in found:

@@ -19,9 +19,9 @@ from mega_code.evaluation.models.base import (
     prices,
     storable,
 )
-from mega_code.evaluation.variables import decimal
 from mega_code.model_settings import KEY, URL, endpoint
 from mega_code.settings import is_loopback
+from mega_code.variables import decimal
 
 if TYPE_CHECKING:
     import requests
@@ -58,7 +58,7 @@ class OpenAI:
     def from_env(cls, model: str, env: Mapping[str, str]) -> OpenAI:
         """Raises MegaCodeError `invalid_arguments`, or `insecure_server_url` for plain http to another machine."""
         where = endpoint(env, model)
-        timeout_s = decimal(env, "MEGA_CODE_MODEL_TIMEOUT_S", 0.1) or TIMEOUT_S
+        timeout_s = decimal(env, "MEGA_CODE_MODEL_TIMEOUT_S") or TIMEOUT_S
         return cls(model, where.url, where.key, timeout_s, prices(env))
 
     def __repr__(self) -> str:

@@ -1,0 +1,60 @@
+"""What the next job is measured with: the settings of this shell, or those of the gateway that runs."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import NamedTuple
+
+from mega_code import settings, variables
+from mega_code.files import read_json
+from mega_code.model_settings import MODEL, STATIC, URL
+from mega_code.paths import DataDir, script
+
+EXECUTOR = "MEGA_CODE_EXECUTOR"
+
+
+class NextJob(NamedTuple):
+    """`env` holds its settings. `note` says where they are not what this shell names, `stops` that nothing may be paid
+    before a person has agreed to that; both are empty else."""
+
+    env: dict[str, str]
+    note: str = ""
+    stops: str = ""
+
+
+def kept(env: Mapping[str, str]) -> dict[str, str]:
+    """What of the environment `env` a gateway goes on with, whatever `.env` says later; no key is in it."""
+    return {name: env[name] for name in (MODEL, URL, EXECUTOR, *variables.NUMBERS) if env.get(name)}
+
+
+def next_job(env: Mapping[str, str]) -> NextJob:
+    """What a job that is submitted from the environment `env` is measured with, as far as that is known here."""
+    known, wanted = settings.load(env), _normal(env.get(MODEL, ""))
+    merged = settings.with_env_file(env)
+    if not known.server_url:
+        return NextJob(merged)
+    if not known.embedded:
+        of_shell = f", and {MODEL} of this shell does not count" if wanted else ""
+        return NextJob(merged, f"The configured server does the work, with a model of its own{of_shell}.")
+    used = {**settings.read_env_file(known.data.env_file), **_environment(known.data)}
+    model = _normal(used.get(MODEL, "")) or STATIC
+    if wanted in ("", model):
+        return NextJob(used)
+    note = f"The gateway that runs measures with {model}, and not with {wanted}, which {MODEL} of this shell names."
+    return NextJob(
+        used,
+        note,
+        f"To measure with {wanted}, stop it and run this again: {script('gateway.sh', 'stop')}\n"
+        f"To measure with {model}, run this again after: unset {MODEL}",
+    )
+
+
+def _environment(data: DataDir) -> dict[str, str]:
+    """What `kept` of the gateway that runs; nothing where it is too old to say."""
+    found = read_json(data.gateway_environment)
+    return {key: value for key, value in found.items() if isinstance(value, str)} if isinstance(found, dict) else {}
+
+
+def _normal(spec: str) -> str:
+    """A list of models, spelled in one way."""
+    return ",".join(filter(None, (name.strip() for name in spec.split(","))))
