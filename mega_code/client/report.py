@@ -82,10 +82,8 @@ def _installed(envelope: Envelope) -> list[str]:
 
 def _ready(envelope: Envelope, place: Place) -> list[str]:
     job_id, name = str(envelope.get("job_id")), str(envelope.get("skill_name") or "NAME")
-    origin, original = envelope.get("original_scope"), envelope.get("original_path")
-    scope, project = place.scope or str(origin or "project"), place.project_dir
-    if project is None and origin == "project" and isinstance(original, str):
-        project = original.partition("/.claude/skills/")[0]
+    scope = place.scope or str(envelope.get("original_scope") or "project")
+    project = place.project_dir or original_project(envelope)
     install = ["--job-id", job_id, "--skill-name", name, "--scope", scope]
     if scope == "project" and project is not None:
         install += ["--project-dir", project]
@@ -95,6 +93,14 @@ def _ready(envelope: Envelope, place: Place) -> list[str]:
         f"Staged in {_line(envelope.get('staging_dir'))}",
         f"To install: {command('install.sh', *install)}",
     ]
+
+
+def original_project(envelope: Envelope) -> Optional[str]:
+    """The project that a skill came from; None where it came from none, or that is not known."""
+    path = envelope.get("original_path")
+    if envelope.get("original_scope") != "project" or not isinstance(path, str):
+        return None
+    return path.rpartition("/.claude/skills/")[0]
 
 
 def roi_lines(roi: Any) -> list[str]:
@@ -245,6 +251,7 @@ def headline(envelope: Envelope) -> list[str]:
     inner = envelope.get(outcome)
     values: dict[str, Any] = {**envelope, **(inner if isinstance(inner, dict) else {})}
     error = {f"ERROR_{key.upper()}": values.pop(key, None) for key in ("code", "message")} if outcome == "error" else {}
+    values["original_project"] = original_project(values)
     picked = {key: values.get(source) for key, source in HEADLINES.items()}
     return [f"OUTCOME={outcome}"] + [
         f"{key}={_line(int(value) if isinstance(value, bool) else value)}"
@@ -255,8 +262,9 @@ def headline(envelope: Envelope) -> list[str]:
 
 HEADLINES = {
     **{key.upper(): key for key in ("job_id", "skill_name", "status", "artifact_kind", "content_hash", "staging_dir")},
-    **{key.upper(): key for key in ("original_path", "original_scope", "installed_path", "scope", "backup_path")},
-    **{key.upper(): key for key in ("active", "shadowed_by", "other_copy", "elapsed_s", "removed", "restored")},
+    **{key.upper(): key for key in ("original_path", "original_scope", "original_project", "installed_path", "scope")},
+    **{key.upper(): key for key in ("backup_path", "active", "shadowed_by", "other_copy", "elapsed_s")},
+    **{key.upper(): key for key in ("removed", "restored")},
     "EXISTING_JOB_ID": "existing_job_id",
 }
 

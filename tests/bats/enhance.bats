@@ -125,6 +125,50 @@ installed() { # <scope>; whether the enhanced skill is there
   installed project
 }
 
+@test "enhance: content that was submitted from elsewhere goes where it was asked for now" {
+  fake_gateway duplicate
+  skill demo-skill
+  run -2 submit.sh --skill-name demo-skill
+  skill demo-skill global
+  mkdir "$ROOM/other"
+  cd "$ROOM/other"
+  run -0 --separate-stderr enhance.sh demo-skill --yes
+  equal "Installed at $HOME/.claude/skills/demo-skill." "${lines[0]}"
+  cp -R "$PROJECT/.claude/skills/demo-skill" "$HOME/.claude/skills/renamed"
+  cd "$PROJECT"
+  run -0 --separate-stderr enhance.sh renamed --yes
+  equal "Installed at $HOME/.claude/skills/renamed." "${lines[0]}"
+  run ! installed project
+  run -0 --separate-stderr enhance.sh --poll-existing "$JOB" --yes
+  equal "Installed at $HOME/.claude/skills/renamed." "${lines[0]}"
+}
+
+@test "enhance: a folder that is a global skill's goes back there" {
+  fake_gateway
+  skill demo-skill global
+  run -0 --separate-stderr enhance.sh ~/.claude/skills/demo-skill --yes
+  installed global
+  run ! installed project
+  mv ~/.claude/skills "$ROOM/dotfiles"
+  ln -s "$ROOM/dotfiles" ~/.claude/skills
+  run -0 --separate-stderr enhance.sh "$ROOM/dotfiles/demo-skill" --yes
+  equal "Installed at $HOME/.claude/skills/demo-skill." "${lines[0]}"
+}
+
+@test "enhance: a job of before goes into the project that it came from, unless another one is named" {
+  fake_gateway
+  skill demo-skill
+  run -0 submit.sh --skill-name demo-skill
+  mkdir "$ROOM/other"
+  cd "$ROOM/other"
+  run -0 --separate-stderr enhance.sh --poll-existing "$JOB"
+  [[ "$output" == *"To install: "*" --scope project --project-dir '$PROJECT'"* ]]
+  run -0 --separate-stderr enhance.sh --poll-existing "$JOB" --yes
+  equal "Installed at $PROJECT/.claude/skills/demo-skill." "${lines[0]}"
+  run -0 --separate-stderr enhance.sh --poll-existing "$JOB" --yes --project-dir "$ROOM/other"
+  equal "Installed at $ROOM/other/.claude/skills/demo-skill." "${lines[0]}"
+}
+
 @test "enhance: a job of before is waited for by its id" {
   fake_gateway
   run -0 enhance.sh --poll-existing "$JOB" --yes

@@ -6,6 +6,7 @@ import io
 import json
 import os
 import re
+import shutil
 import zipfile
 from pathlib import Path
 
@@ -74,7 +75,13 @@ def test_the_upload_is_the_contracts_multipart_form(client: Client, fake: FakeGa
     outcome = client("--skill-name", "demo-skill", "--no-wait")
     scanned = bundle.scan(folder)
     assert outcome.envelope == {
-        "submitted": {"job_id": fake.job_id, "content_hash": scanned.content_hash, "skill_name": "demo-skill"}
+        "submitted": {
+            "job_id": fake.job_id,
+            "content_hash": scanned.content_hash,
+            "skill_name": "demo-skill",
+            "original_path": str(folder / "SKILL.md"),
+            "original_scope": "project",
+        }
     }
     (seen,) = fake.seen
     assert seen.headers["authorization"] == f"Bearer {KEY}" and re.fullmatch(
@@ -210,10 +217,27 @@ def test_a_conflict_names_the_first_job_and_lets_it_be_resumed_here(client: Clie
     folder = client.skill()
     fake.on("POST", "uploads", error(409, "duplicate_content_hash", "seen", existing_job_id=fake.job_id))
     outcome = client("--skill-name", "demo-skill")
-    expected = {"existing_job_id": fake.job_id, "content_hash": bundle.scan(folder).content_hash}
+    asked = {"skill_name": "demo-skill", "original_path": str(folder / "SKILL.md"), "original_scope": "project"}
+    expected = {"existing_job_id": fake.job_id, "content_hash": bundle.scan(folder).content_hash, **asked}
     assert (outcome.status, outcome.envelope) == (2, {"conflict": expected})
     resumed = client("--poll-existing", fake.job_id)
-    assert resumed.envelope["original_path"] == str(folder / "SKILL.md")
+    assert {key: resumed.envelope[key] for key in asked} == asked
+
+
+def test_a_conflict_is_recorded_as_what_was_asked_for_last_and_its_job_stays_as_old_as_it_is(
+    client: Client, fake: FakeGateway
+) -> None:
+    folder = client.skill()
+    client("--skill-name", "demo-skill", "--no-wait")
+    path = client.enhancements / f"{fake.job_id}.job.json"
+    first = {**json.loads(path.read_text()), "submitted_at": "2026-04-22T06:11:55Z"}
+    path.write_text(json.dumps(first))
+    fake.on("POST", "uploads", error(409, "duplicate_content_hash", "seen", existing_job_id=fake.job_id))
+    other = client.home / ".claude" / "skills" / "renamed"
+    shutil.copytree(folder, other)
+    assert client("--skill-name", "renamed").status == 2
+    asked = {"skill_name": "renamed", "skill_path": str(other / "SKILL.md"), "scope": "global"}
+    assert json.loads(path.read_text()) == {**first, **asked}
 
 
 def test_a_timeout_names_the_job_and_resuming_needs_nothing_remembered(client: Client, fake: FakeGateway) -> None:

@@ -57,7 +57,7 @@ def parser() -> Parser:
     mode.add_argument("--restore-backup", metavar="BACKUP_DIR", help="undo an install; 'latest' with --skill-name")
     mode.add_argument("--list-backups", action="store_true", help="list what was replaced or removed")
     own.add_argument("--skill-name", metavar="NAME", help="the skill")
-    own.add_argument("--skill-dir", metavar="DIR", help="a skill folder that lies in neither scope")
+    own.add_argument("--skill-dir", metavar="DIR", help="a skill folder anywhere")
     own.add_argument("--install-location", choices=SCOPES, help="where to install")
     own.add_argument(
         "--allow-secret", metavar="RELPATH", action="append", default=[], help="pack this file all the same"

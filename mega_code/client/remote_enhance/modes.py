@@ -65,8 +65,7 @@ class Run:
             self.job_id = answer["job_id"]
             self._record(skill, bundle, gateway)
         say(f"submitted as job {self.job_id}")
-        submitted = {"job_id": self.job_id, "content_hash": bundle.content_hash, "skill_name": skill.name}
-        return {"submitted": submitted}
+        return {"submitted": {"job_id": self.job_id, "content_hash": bundle.content_hash, **_asked(skill)}}
 
     def _pack(self, skill: Skill, allow_secret: Sequence[str]) -> tuple[Bundle, IO[bytes]]:
         import tempfile
@@ -88,18 +87,20 @@ class Run:
         if not is_job_id(existing):
             raise MegaCodeError("invalid_response", "The server knows this content but names no job for it.")
         self.job_id = str(existing)
-        if not records.read_job(self.data, self.job_id):
-            # Submitted from elsewhere; with a record, resuming needs nothing remembered here either.
-            self._record(skill, bundle, gateway)
-        return {"conflict": {"existing_job_id": existing, "content_hash": bundle.content_hash}}
+        # The same content may have been submitted under another name or from another place: what was asked for last is
+        # where the result belongs, whoever resumes the job.
+        self._record(skill, bundle, gateway)
+        return {"conflict": {"existing_job_id": existing, "content_hash": bundle.content_hash, **_asked(skill)}}
 
     def _record(self, skill: Skill, bundle: Bundle, gateway: Gateway) -> None:
+        """Remember what was asked for; where the job is known already, since when stays as it is."""
         assert self.job_id
+        since = records.read_job(self.data, self.job_id).get("submitted_at")
         submission = records.Submission(
             self.job_id, skill.name, str(skill.path), skill.scope, bundle.content_hash, gateway.server_url
         )
         try:
-            records.write_job(self.data, submission)
+            records.write_job(self.data, submission, since)
         except OSError as error:
             warn(f"the job could not be recorded ({error.strerror}); note its id: {self.job_id}")
 
@@ -265,8 +266,14 @@ class Run:
             ) from None
 
 
+def _asked(skill: Skill) -> dict[str, str]:
+    """What was asked for, as entries of an envelope."""
+    asked = {"skill_name": skill.name, "original_path": str(skill.path), "original_scope": skill.scope}
+    return {key: value for key, value in asked.items() if value}
+
+
 def find_skill(run: Run, name: Optional[str], folder: Optional[str], project: Path) -> Skill:
-    """The skill to submit: by name in the scopes, or a folder anywhere.
+    """The skill to submit: by name in the scopes, or a folder anywhere, which may be that of a scope's skill.
 
     Raises MegaCodeError: `missing_skill_name`, `invalid_skill_name`, `skill_not_found`, `missing_skill_dir`,
     `missing_skill_md`.
@@ -277,17 +284,28 @@ def find_skill(run: Run, name: Optional[str], folder: Optional[str], project: Pa
     if folder is None:
         if not name:
             raise MegaCodeError("missing_skill_name", "Name the skill: --skill-name NAME.")
-        skill = skills.resolve(name, project, run.data)
-        other = skills.other_copy(name, "project", project) if skill.scope == "project" else None
-        if other:
-            warn(f"this is the project's {name}; Claude Code uses the global one, {str(other)!r}")
-        return skill
+        return _told_of_other_copy(skills.resolve(name, project, run.data), project)
     path = Path(os.path.abspath(folder))
     if not os.path.isdir(path):
         raise MegaCodeError("missing_skill_dir", f"There is no skill folder {folder!r}.")
     if not os.path.isfile(path / SKILL_MD):
         raise MegaCodeError("missing_skill_md", f"There is no {SKILL_MD} at the root of {folder!r}.")
-    return skills.read(check_skill_name(name or path.name), path / SKILL_MD, None)
+    name = check_skill_name(name or path.name)
+    for scope in SCOPES:
+        place = skills_root(scope, project) / name
+        if os.path.realpath(place) == os.path.realpath(path):
+            return _told_of_other_copy(skills.read(name, place / SKILL_MD, scope), project)
+    return skills.read(name, path / SKILL_MD, None)
+
+
+def _told_of_other_copy(skill: Skill, project: Path) -> Skill:
+    """`skill` itself, with a warning where it is not the one that Claude Code uses."""
+    from mega_code import skills
+
+    other = skills.other_copy(skill.name, "project", project) if skill.scope == "project" else None
+    if other:
+        warn(f"this is the project's {skill.name}; Claude Code uses the global one, {str(other)!r}")
+    return skill
 
 
 def list_cached(run: Run, name: str) -> Envelope:

@@ -25,10 +25,10 @@ class Submission(NamedTuple):
     server_url: str
 
 
-def write_job(data: DataDir, submission: Submission) -> None:
-    """Remember a submission. Raises OSError."""
+def write_job(data: DataDir, submission: Submission, submitted_at: Optional[str] = None) -> None:
+    """Remember a submission, of now unless `submitted_at` says when. Raises OSError."""
     now = datetime.now(timezone.utc).strftime("%Y-%m-%dT%H:%M:%SZ")
-    write_json(data.job(submission.job_id), {**submission._asdict(), "submitted_at": now})
+    write_json(data.job(submission.job_id), {**submission._asdict(), "submitted_at": submitted_at or now})
 
 
 def read_job(data: DataDir, job_id: str) -> Json:
