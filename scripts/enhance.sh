@@ -85,7 +85,7 @@ number='^[0-9]+([.][0-9]+)?$' zero='^0+([.]0+)?$'
 given="$project" project="$(project_dir "$project")"
 
 lines='' status=0
-printed="$(mktemp "${TMPDIR:-/tmp}/mega-code.XXXXXX")"
+printed="$(scratch)"
 trap 'rm -f -- "$printed"' EXIT
 
 heed() { # leaves where a signal came meanwhile
