@@ -176,8 +176,46 @@ def test_undo_brings_the_old_skill_back_and_keeps_the_new_one(client: Client, fa
     ]
     assert set(listed[0]) == {"backup_path", "skill_name", "origin", "created_at", "reason"}
     assert client("--list-backups", "--skill-name", "other").envelope == {"backups": []}
-    assert client("--restore-backup", "latest", "--skill-name", "demo-skill").status == 0
-    assert client.leftovers() == []
+    assert client("--restore-backup", "latest", "--skill-name", "demo-skill").code == "invalid_path"
+    assert tree(folder) == old and client.leftovers() == []
+
+
+def test_undo_goes_back_one_install_a_time_and_offers_none_twice(client: Client, fake: FakeGateway) -> None:
+    place = client.skill()
+    first = ready(client)
+    undo = ("--restore-backup", "latest", "--skill-name", "demo-skill")
+    versions = [tree(place)]
+    for text in ("V2", "V3"):
+        fake.files["SKILL.md"] = SKILL_MD.replace("# Demo, enhanced", text).encode()
+        client("--poll-existing", first)
+        assert install(client, first).status == 0
+        versions.append(tree(place))
+    undone = client(*undo)
+    assert (undone.status, tree(place)) == (0, versions[1])
+    assert client("--restore-backup", undone.envelope["backup_path"]).status == 0
+    assert tree(place) == versions[2]
+    assert [client(*undo).status for _ in range(2)] == [0, 0]
+    assert tree(place) == versions[0]
+    nothing = client(*undo)
+    assert (nothing.status, nothing.code, tree(place)) == (4, "invalid_path", versions[0])
+
+
+def test_undo_of_an_install_that_replaced_nothing_says_so_and_undoes_no_other(client: Client) -> None:
+    beside = client.skill(scope="global")
+    old = tree(beside)
+    job_id = ready(client)
+    backup = install(client, job_id, "global").envelope["backup_path"]
+    fresh = install(client, job_id).envelope["installed_path"]
+    new = tree(beside)
+    undo = ("--restore-backup", "latest", "--skill-name", "demo-skill")
+    refused = client(*undo)
+    error = refused.envelope["error"]
+    assert (refused.status, error["code"]) == (4, "invalid_path") and "replaced nothing" in error["message"]
+    assert (error["installed_path"], error["backup_path"]) == (fresh, backup)
+    assert tree(beside) == new and tree(Path(fresh)) == new
+    assert client("--cleanup-original", fresh).status == 0
+    assert client(*undo).envelope["restored"] == str(beside)
+    assert tree(beside) == old and not Path(fresh).exists()
 
 
 def test_a_destination_that_is_a_link_is_replaced_as_a_link(client: Client, tmp_path: Path) -> None:

@@ -329,24 +329,33 @@ def clean_up(run: Run, path: str, project: Path) -> Envelope:
     return {"removed": str(removed), "backup_path": str(backup)}
 
 
+def _newest_install(run: Run, name: Optional[str], project: Optional[Path]) -> dict[str, Any]:
+    """The backup of the newest install that is not undone yet. Raises MegaCodeError."""
+    from mega_code import backups
+
+    if not name:
+        raise MegaCodeError("missing_skill_name", "Name the skill whose install is to be undone: --skill-name NAME.")
+    scopes = [scope for scope in SCOPES if scope == "global" or project]
+    made = backups.standing(run.data, [skills_root(s, project or Path()) / check_skill_name(name) for s in scopes])
+    if not made:
+        raise MegaCodeError("invalid_path", f"There is no install of {name!r} here that could be undone.")
+    if made[0]["backup_path"]:
+        return made[0]
+    before = next((note["backup_path"] for note in made if note["backup_path"]), None)
+    raise MegaCodeError(
+        "invalid_path",
+        f"The newest install of {name!r}, at {made[0]['origin']!r}, replaced nothing that could be put back.",
+        installed_path=made[0]["origin"],
+        **({"backup_path": before} if before else {}),
+    )
+
+
 def restore(run: Run, backup_dir: str, name: Optional[str], project: Optional[Path]) -> Envelope:
-    """Put a backup back: the one named, or (`latest`) the newest that an install of `name` made in one of our scopes."""
+    """Put a backup back: the one named, or (`latest`) what the newest install of `name` in one of our scopes replaced."""
     from mega_code import backups, places
 
     if backup_dir == "latest":
-        if not name:
-            raise MegaCodeError(
-                "missing_skill_name", "Name the skill whose install is to be undone: --skill-name NAME."
-            )
-        scopes = [scope for scope in SCOPES if scope == "global" or project]
-        origins = {str(skills_root(scope, project or Path()) / check_skill_name(name)) for scope in scopes}
-        made = [entry for entry in backups.listing(run.data, name) if entry["reason"] == "install"]
-        kept = [entry for entry in made if entry["origin"] in origins]
-        if not kept:
-            raise MegaCodeError(
-                "invalid_path", f"No install of {name!r} here replaced anything; there is no backup to restore."
-            )
-        backup = kept[0]
+        backup = _newest_install(run, name, project)
     else:
         backup = backups.find(backup_dir, run.data)
         if name and name != backup["skill_name"]:
