@@ -6,6 +6,7 @@ import contextlib
 import errno
 import os
 import shutil
+import stat
 import tempfile
 from collections.abc import Sequence
 from datetime import datetime, timezone
@@ -95,12 +96,21 @@ def copy_tree(source: Path, target: Path) -> None:
         os.symlink(os.readlink(source), target)
     elif source.is_dir():
         try:
-            shutil.copytree(source, target, symlinks=True)
+            shutil.copytree(source, target, symlinks=True, copy_function=_copy_file)
         except shutil.Error as error:
             raise OSError(errno.EIO, f"could not be copied: {error.args[0][0][2]}") from None
     else:
         shutil.copy2(source, target)
     flush_tree(target)
+
+
+def _copy_file(source: str, target: str) -> None:
+    """A file, or a pipe that somebody keeps in a skill."""
+    mode = os.lstat(source).st_mode
+    if stat.S_ISFIFO(mode):
+        os.mkfifo(target, stat.S_IMODE(mode))
+    else:
+        shutil.copy2(source, target)
 
 
 def flush_tree(path: Path) -> None:
@@ -110,7 +120,7 @@ def flush_tree(path: Path) -> None:
     folders, files = [], []
     for base, _, names in os.walk(path, topdown=False):
         folders.append(base)
-        files += [file for file in (os.path.join(base, name) for name in names) if not os.path.islink(file)]
+        files += [file for file in (os.path.join(base, name) for name in names) if stat.S_ISREG(os.lstat(file).st_mode)]
     if len(files) < MANY:
         for file in files:
             _flush(file)

@@ -89,6 +89,18 @@ def test_a_file_or_a_link_in_the_way_is_replaced_as_it_is(
     assert backup and content(place) == {"new"} and os.path.islink(backup) == (kind != "file")
 
 
+def test_a_pipe_in_a_skill_goes_into_the_backup_and_comes_back(
+    place: Path, data: DataDir, swap: places.Exchange
+) -> None:
+    places.put(place, filled("old"), "install", data, swap)
+    os.mkfifo(place / "pipe", 0o600)
+    done = places.put(place, filled("new"), "install", data, swap)
+    places.restore(backups.find(str(done.backup_path), data), data)
+    assert (place / "pipe").is_fifo()
+    (place / "pipe").unlink()
+    assert content(place) == {"old"} and siblings(place) == []
+
+
 def test_a_failure_while_filling_leaves_everything_as_it_was(place: Path, data: DataDir, swap: places.Exchange) -> None:
     places.put(place, filled("old"), "install", data, swap)
 
