@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 import fcntl
-import ipaddress
 import os
 import re
 from collections.abc import Mapping
 from pathlib import Path
 from typing import NamedTuple, Optional
-from urllib.parse import urlsplit
 
 from mega_code.console import warn_once
 from mega_code.errors import MegaCodeError
@@ -74,6 +72,8 @@ def check_url(url: str, variable: str) -> str:
     Raises MegaCodeError: `invalid_arguments` for no http(s) URL, `insecure_server_url` for plain http to a host
     that is not loopback, since the bearer token would travel in the clear.
     """
+    from urllib.parse import urlsplit  # takes as long as all the rest of listing skills
+
     try:
         parts = urlsplit(url)
         host, _ = parts.hostname, parts.port
@@ -103,6 +103,8 @@ def is_loopback(host: str) -> bool:
     """Whether a host name or address can only be this machine."""
     if host.lower() == "localhost":
         return True
+    import ipaddress
+
     try:
         return ipaddress.ip_address(host).is_loopback
     except ValueError:
@@ -142,6 +144,7 @@ def _locked(path: Path) -> Optional[bool]:
 def _answers(url: str) -> bool:
     """Whether something on this machine listens at `url`."""
     import socket
+    from urllib.parse import urlsplit
 
     try:
         parts = urlsplit(url)

@@ -13,8 +13,8 @@
 #   --job-id ID              the job whose result to install
 #   --skill-name NAME        the name to install it under
 #   --scope SCOPE            project: DIR/.claude/skills/NAME; global: ~/.claude/skills/NAME
-#   --undo                   put the backup BACKUP_DIR back, or what the newest install of NAME that is
-#                            not undone yet replaced
+#   --undo                   put the backup BACKUP_DIR back, or what the newest install of NAME
+#                            replaced, of those that are not undone yet
 #   --cleanup-original PATH  the skill to move into a backup: its folder or its SKILL.md
 #   --project-dir DIR        the project (default: $CLAUDE_PROJECT_DIR, else the working directory)
 #   --log PATH               go on with the transcript of an earlier step

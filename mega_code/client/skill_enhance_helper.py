@@ -9,7 +9,7 @@ import sys
 from collections.abc import Sequence
 from typing import Any
 
-from mega_code import LAUNCHER, MISSING_PACKAGE, skills
+from mega_code import LAUNCHER, MISSING_PACKAGE, skills, telemetry
 from mega_code.commandline import (
     Parser,
     as_error,
@@ -92,17 +92,27 @@ def main(argv: Sequence[str]) -> int:
     """Print the answer or the error envelope; gives the exit status."""
     open_streams()
     try:
-        arguments = parser().parse_args(argv)
-        print_line(render(arguments.work(arguments)))
-        return 0
+        with telemetry.command("skill_enhance_helper") as span:
+            status = _answer(argv, span)
+            span.set(exit_status=status)
+        return status
     except KeyboardInterrupt:
         return 128 + signal.SIGINT
+
+
+def _answer(argv: Sequence[str], span: telemetry.Span) -> int:
+    try:
+        arguments = parser().parse_args(argv)
+        span.set(mode=arguments.command)
+        print_line(render(arguments.work(arguments)))
+        return 0
     except Exception as error:
         if is_missing_package(error) and LAUNCHER in os.environ:
             return MISSING_PACKAGE
         told = error if isinstance(error, MegaCodeError) else as_error(error)
         print_line(render(told.envelope()))
         say(told.message)
+        span.fail(told.code)
         return told.exit_status
 
 
