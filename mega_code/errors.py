@@ -40,7 +40,9 @@ CODES: dict[str, Code] = {
         BAD_INPUT, "the project folder lies in Claude Code's plugin folder", "Set CLAUDE_PROJECT_DIR to your project."
     ),
     "mode_not_remote": Code(
-        BAD_INPUT, "MEGA_CODE_CLIENT_MODE is not remote", "Set it to remote, or use --hitl for the local flow."
+        BAD_INPUT,
+        "MEGA_CODE_CLIENT_MODE is not remote",
+        "With a server of your own set it to remote, for the embedded gateway unset it, or use --hitl.",
     ),
     # The skill folder.
     "missing_skill_dir": Code(BAD_INPUT, "the skill folder is not there", "Check the path."),

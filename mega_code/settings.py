@@ -60,6 +60,11 @@ def load(env: Mapping[str, str]) -> Settings:
     )
 
 
+def is_key(value: str) -> bool:
+    """Whether a header can hold `value` as a key."""
+    return value.isascii() and value.isprintable() and " " not in value
+
+
 def check_server_url(url: str) -> str:
     """The gateway's base URL without its API path and trailing slashes. Raises as `check_url` does."""
     checked = check_url(url, "MEGA_CODE_SERVER_URL")
@@ -196,8 +201,8 @@ def with_env_file(env: Mapping[str, str]) -> dict[str, str]:
     return {**kept, **{key: value for key, value in env.items() if value}}
 
 
-def write_env_file(path: Path, updates: Mapping[str, str]) -> None:
-    """Set `updates` in a `.env` file, atomically and mode 0600; every other line stays as it is.
+def write_env_file(path: Path, updates: Mapping[str, Optional[str]]) -> None:
+    """Set `updates` in a `.env` file, atomically and mode 0600; every other line stays as it is. None takes one away.
 
     Raises MegaCodeError `invalid_arguments` for a value that no line can hold, OSError where nothing can be written.
     """
@@ -206,7 +211,7 @@ def write_env_file(path: Path, updates: Mapping[str, str]) -> None:
     except FileNotFoundError:
         lines = []
     kept = [line for line in lines if not any(key in updates for key in parse_env(line))]
-    added = [assignment(key, value) for key, value in updates.items()]
+    added = [assignment(key, value) for key, value in updates.items() if value is not None]
     os.makedirs(path.parent, mode=0o700, exist_ok=True)
     write_atomic(path, "\n".join([*kept, *added, ""]).encode("utf-8", "surrogateescape"), 0o600)
 

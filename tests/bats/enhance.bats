@@ -224,6 +224,22 @@ installed() { # <scope>; whether the enhanced skill is there
   [[ "$stderr" != *"starting the embedded gateway"* && "$stderr" == *"submitted before; resuming job"* ]]
 }
 
+@test "enhance: of half a server it says the way out, starts nothing for it, and that way leads on" {
+  skill demo-skill
+  run -0 --separate-stderr configure.sh --mode remote
+  equal "warning: a server needs MEGA_CODE_SERVER_URL and MEGA_CODE_API_KEY too; the embedded gateway works where none of the three is set" "$stderr"
+  run -5 --separate-stderr enhance.sh demo-skill --yes
+  equal '' "$output"
+  [[ "$stderr" == "setup: Of a server only MEGA_CODE_CLIENT_MODE is set. To name the rest: "*/configure.sh*" --unset MEGA_CODE_CLIENT_MODE [network_failure]" ]]
+  [ ! -e "$DATA/gateway" ]
+  run -0 configure.sh --unset MEGA_CODE_CLIENT_MODE
+  equal "MEGA_CODE_CLIENT_MODE=" "${lines[0]}"
+  equal '' "$(cat "$DATA/.env")"
+  MEGA_CODE_API_KEY=mk-0123456789abcdef MEGA_CODE_CLIENT_MODE=local run -4 --separate-stderr enhance.sh demo-skill --yes
+  [[ "$stderr" == *"is 'local'."*"where no server, key or mode is set: unset MEGA_CODE_API_KEY MEGA_CODE_CLIENT_MODE. "*--hitl* ]]
+  [ ! -e "$DATA/gateway" ]
+}
+
 @test "enhance: a server in .env is used, and no gateway started" {
   fake_gateway
   skill demo-skill
