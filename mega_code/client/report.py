@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import shlex
 import sys
 from collections.abc import Callable, Sequence
@@ -65,19 +66,29 @@ def _installed(envelope: Envelope) -> list[str]:
     if envelope.get("backup_path"):
         backup = str(envelope["backup_path"])
         lines += [f"Replaced copy kept in {_line(backup)}", f"To undo: {command('install.sh', '--undo', backup)}"]
+    link = envelope.get("other_link")
     if envelope.get("active") is False:
         winner = str(envelope.get("shadowed_by"))
         lines += [
             f"Warning: Claude Code will load {_line(winner)} instead; a global skill wins over a project's.",
-            f"To remove the global copy (it is backed up): {command('install.sh', '--cleanup-original', winner)}",
+            _removal("the global copy", winner, link),
         ]
     elif envelope.get("other_copy"):
         other = str(envelope["other_copy"])
         lines += [
             f"Claude Code will load this copy, and not the project's at {_line(other)}.",
-            f"To remove the project's (it is backed up): {command('install.sh', '--cleanup-original', other)}",
+            _removal("the project's", other, link),
         ]
     return lines
+
+
+def _removal(what: str, path: str, link: Any = None) -> str:
+    """The command that takes a copy away; a link goes by itself, since what it leads to may be needed elsewhere."""
+    if link:
+        return f"To remove {what}, which is a link (what it leads to stays): {_line(shlex.join(['rm', str(link)]))}"
+    project = path.rpartition("/.claude/skills/")[0]
+    elsewhere = ["--project-dir", project] if project and project != os.path.expanduser("~") else []
+    return f"To remove {what} (it is backed up): {_line(command('install.sh', '--cleanup-original', path, *elsewhere))}"
 
 
 def _ready(envelope: Envelope, place: Place) -> list[str]:
@@ -201,27 +212,60 @@ def _timeout(envelope: Envelope) -> list[str]:
 
 
 def _interrupted(envelope: Envelope) -> list[str]:
-    job_id = envelope["interrupted"]["job_id"]
-    if not is_job_id(job_id):
-        return ["Interrupted; no job had been submitted.", f"To start again: {command('enhance.sh')}"]
-    return [f"Interrupted; job {job_id} goes on.", f"To resume: {resume(job_id)}"]
+    interrupted = envelope["interrupted"]
+    job_id, again = interrupted["job_id"], _again(interrupted)
+    if again[0] not in SUBMITTING:
+        how = "Interrupted."
+    elif is_job_id(job_id):
+        how = f"Interrupted; job {job_id} goes on."
+    else:
+        how = (
+            "Interrupted before the server named a job; starting again is safe, since a job that it has is found again."
+        )
+    return [how, _way_on(interrupted)]
 
 
+SUBMITTING = ("enhance.sh", "submit.sh")
 UNKNOWN_JOB = ("http_404", "http_410", "not_found", "invalid_job_id")
+REFETCHED = ("missing_staging", "missing_artifact", "sha256_mismatch", "download_failed")
+# Codes whose message says what is wrong, and neither it nor the command what to do about it.
+ADVISED = (
+    *("secret_detected", "size_exceeded", "network_failure", "queue_full", "invalid_response"),
+    *("missing_iteration", "invalid_cases", "invalid_gradings", "invalid_draft", "audit_refused", "skill_changed"),
+    *("budget_spent", "model_failure"),
+)
+
+
+def _again(inner: dict[str, Any]) -> list[str]:
+    """The script, and its words, that do again what was not finished."""
+    again = inner.get("again")
+    return [str(word) for word in again] if isinstance(again, list) and again else ["enhance.sh"]
+
+
+def _way_on(inner: dict[str, Any], code: str = "") -> str:
+    """The command that resumes, where there is a job that is not done with; else the one that starts again."""
+    job_id, again = inner.get("job_id"), _again(inner)
+    waits = again[0] in SUBMITTING or code in REFETCHED
+    if waits and is_job_id(job_id) and code not in UNKNOWN_JOB:
+        return f"To resume: {resume(str(job_id))}"
+    return f"To start again: {_line(command(*again))}"
 
 
 def _error(envelope: Envelope) -> list[str]:
     error = envelope["error"]
     code, message = str(error.get("code")), _line(error.get("message"))
     lines = [f"{message} [{plain(code)}]"]
-    if code in CODES:
-        lines.append(CODES[code].remedy)
-    if is_job_id(error.get("job_id")) and code not in UNKNOWN_JOB:
-        lines.append(f"To resume: {resume(error['job_id'])}")
-    elif code == "auth_failure":
+    if code == "auth_failure":
         lines.append(f"To set a key: {command('configure.sh', '--api-key-stdin')}")
-    else:
-        lines.append(f"To start again: {command('enhance.sh')}")
+    elif code in ADVISED or (code in CODES and CODES[code].upstream):
+        lines.append(CODES[code].remedy)
+    if error.get("installed_path"):  # an undo that has nothing to put back
+        lines.append(_removal("it", str(error["installed_path"])))
+        if error.get("backup_path"):
+            before = command("install.sh", "--undo", str(error["backup_path"]))
+            lines.append(f"To undo the install before it: {_line(before)}")
+    elif code != "cleanup_path_missing":
+        lines.append(_way_on(error, code))
     return lines
 
 
@@ -263,7 +307,7 @@ def headline(envelope: Envelope) -> list[str]:
 HEADLINES = {
     **{key.upper(): key for key in ("job_id", "skill_name", "status", "artifact_kind", "content_hash", "staging_dir")},
     **{key.upper(): key for key in ("original_path", "original_scope", "original_project", "installed_path", "scope")},
-    **{key.upper(): key for key in ("backup_path", "active", "shadowed_by", "other_copy", "elapsed_s")},
+    **{key.upper(): key for key in ("backup_path", "active", "shadowed_by", "other_copy", "other_link", "elapsed_s")},
     **{key.upper(): key for key in ("removed", "restored")},
     "EXISTING_JOB_ID": "existing_job_id",
 }

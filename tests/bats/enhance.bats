@@ -208,7 +208,8 @@ installed() { # <scope>; whether the enhanced skill is there
 @test "enhance: a refused skill is status 4, a server that is away 5, and the report says why" {
   fake_gateway
   run -4 --separate-stderr enhance.sh nobody --yes
-  [[ "$output" == *skill_not_found* ]]
+  [[ "${lines[0]}" == *"[skill_not_found]" && "${#lines[@]}" -eq 2 ]]
+  [[ "${lines[1]}" == "To start again: "*"/enhance.sh nobody --project-dir '$PROJECT'" ]]
   MEGA_CODE_SERVER_URL=http://127.0.0.1:9 run -5 --separate-stderr enhance.sh demo-skill --yes
   [[ "$stderr" == "setup: "* ]]
 }

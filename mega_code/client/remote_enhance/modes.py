@@ -242,6 +242,7 @@ class Run:
             "active": done.shadowed_by is None,
             "shadowed_by": str(done.shadowed_by) if done.shadowed_by else None,
             "other_copy": str(done.other_copy) if done.other_copy else None,
+            "other_link": str(done.other_link) if done.other_link else None,
             "job_id": job_id,
             "skill_name": name,
             "scope": scope,
