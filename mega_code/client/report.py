@@ -18,8 +18,9 @@ from mega_code.paths import MEGA_DIR, SCOPES, is_job_id
 from mega_code.plain import plain
 
 SHOWN_APART = ("status", "invariants", "evidence", "evaluation", "reason", "job_id")
-# Line breaks, tabs, and the joiners that emoji and some scripts are written with; none of them steers a terminal.
-VERBATIM = "\n\t\u200c\u200d"
+# Line breaks, tabs, and the joiners and marks of direction that emoji and some scripts are written with; none of them
+# steers a terminal.
+VERBATIM = "\n\t\u200c\u200d\u200e\u200f"
 SUMMARY_CHARS = 300
 VALUE_CHARS = 1000
 
@@ -146,7 +147,8 @@ def _terminal(envelope: Envelope, log: Optional[str]) -> list[str]:
             lines.append(f"{key.capitalize()}: {_summary(result[key])}")
     if result.get("reason") is not None:
         reason = result["reason"] if isinstance(result["reason"], str) else json.dumps(result["reason"])
-        lines.append(f"Reason: {plain(reason, keep=VERBATIM)}")
+        reason = plain(reason.replace("\r\n", "\n"), keep=VERBATIM)
+        lines.append(f"Reason: {reason}")
     for key, value in result.items():
         if key not in SHOWN_APART and value is not None:
             lines.append(f"{_line(key)}: {'none' if value in ([], {}) else _short(value, VALUE_CHARS)}")

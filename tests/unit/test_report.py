@@ -147,6 +147,8 @@ def test_a_terminal_job_with_odd_types_is_still_told() -> None:
 def test_a_reason_is_verbatim_whatever_it_is_written_with() -> None:
     lines = report.text(terminal(reason="a\tb \N{MAN}\u200d\N{WOMAN}")).splitlines()
     assert lines[1] == "Reason: a\tb \N{MAN}\u200d\N{WOMAN}"
+    marked = report.text(terminal(reason="a\r\n\u200fb\u200e")).splitlines()
+    assert marked[1:3] == ["Reason: a", "\u200fb\u200e"]
     assert report.text(terminal(reason={"code": "x"})).splitlines()[1] == 'Reason: {"code": "x"}'
 
 
