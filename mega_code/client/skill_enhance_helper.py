@@ -22,6 +22,7 @@ from mega_code.console import say, warn
 from mega_code.envelope import print_line, render
 from mega_code.errors import MegaCodeError
 from mega_code.paths import DataDir, data_dir, project_dir
+from mega_code.skill import other_name
 
 
 def list_skills(arguments: argparse.Namespace) -> list[dict[str, Any]]:
@@ -50,9 +51,9 @@ def resolve_skill(arguments: argparse.Namespace) -> dict[str, Any]:
         raise MegaCodeError("missing_skill_name", "Name the skill: --name NAME.")
     project = project_dir(arguments.project_dir, os.environ)
     skill = skills.resolve(arguments.name, project, DataDir(data_dir(os.environ)), prefix=True)
-    own = skill.frontmatter.get("name")
-    if own is not None and own != skill.name:
-        warn(f"the skill calls itself {str(own)[:80]!r}; its folder's name {skill.name!r} counts")
+    own = other_name(skill.frontmatter, skill.name)
+    if own:
+        warn(f"the skill calls itself {own!r}; its folder's name {skill.name!r} counts")
     try:
         content = skill.path.read_bytes().decode("utf-8", "replace")
     except OSError as error:

@@ -8,6 +8,7 @@ import os
 import re
 import shutil
 import zipfile
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -434,6 +435,24 @@ def test_a_frontmatter_that_breaks_the_contract_keeps_the_bundle_for_a_look(clie
     assert not (client.enhancements / fake.job_id).exists() and client.leftovers() == []
 
 
+def test_a_skill_md_that_is_no_utf_8_keeps_the_bundle_and_says_where(client: Client, fake: FakeGateway) -> None:
+    client.skill()
+    fake.files["SKILL.md"] = SKILL_MD.encode() + b"\xff"
+    outcome = client("--skill-name", "demo-skill")
+    rejected = client.enhancements / f"{fake.job_id}.rejected"
+    message = f"The enhanced SKILL.md is not UTF-8. The bundle is kept in {str(rejected)!r}."
+    assert (outcome.code, outcome.envelope["error"]["message"]) == ("invalid_frontmatter", message)
+    assert tree(rejected) == fake.files
+
+
+@pytest.mark.parametrize("name", ["123", "0123", "2024-01-01", "true", "1e3"])
+def test_a_name_without_quotes_that_yaml_takes_for_something_else_is_no_other_name(client: Client, name: str) -> None:
+    client.skill(name, text=f"---\nname: {name}\ndescription: d\n---\n")
+    assert "calls itself" not in client("--skill-name", name, "--no-wait").stderr
+    client.skill("other", text=f"---\nname: {name}\ndescription: d\n---\n")
+    assert "calls itself" in client("--skill-name", "other", "--no-wait").stderr
+
+
 def test_a_name_in_the_frontmatter_that_differs_is_a_warning(client: Client, fake: FakeGateway) -> None:
     client.skill()
     fake.files["SKILL.md"] = SKILL_MD.replace("name: demo-skill", "name: other").encode()
@@ -446,6 +465,44 @@ def test_missing_hashes_are_one_warning_and_no_obstacle(client: Client, fake: Fa
     fake.file_extra = {relpath: {"sha256": None} for relpath in fake.files}
     outcome = client("--skill-name", "demo-skill")
     assert outcome.status == 0 and outcome.stderr.count("SHA-256") == 1
+
+
+def test_a_file_without_a_hash_that_changes_after_its_download_is_not_installed(
+    client: Client, fake: FakeGateway
+) -> None:
+    client.skill()
+    fake.file_extra = {"scripts/run.sh": {"sha256": None}}
+    job_id = ready(client)
+    staged = client.enhancements / job_id / "scripts/run.sh"
+    content = staged.read_bytes()
+    staged.write_bytes(content[::-1])
+    assert install(client, job_id).code == "sha256_mismatch"
+    assert ready(client) == job_id and staged.read_bytes() == content
+    assert install(client, job_id).status == 0
+
+
+def test_a_staged_file_that_became_a_link_or_a_pipe_is_not_what_was_published(client: Client) -> None:
+    client.skill()
+    job_id = ready(client)
+    staged = client.enhancements / job_id / "SKILL.md"
+    spoilers: list[Callable[[Path], object]] = [lambda path: path.symlink_to("/etc/passwd"), os.mkfifo]
+    for spoil in spoilers:
+        staged.unlink()
+        spoil(staged)
+        refused = install(client, job_id)
+        assert (refused.status, refused.code) == (4, "sha256_mismatch"), refused
+
+
+def test_what_stands_in_the_place_of_a_staging_dir_goes_for_good(client: Client, fake: FakeGateway) -> None:
+    client.skill()
+    staged = client.enhancements / fake.job_id
+    client.enhancements.mkdir()
+    makers: list[Callable[[Path], object]] = [os.mkfifo, lambda path: path.symlink_to("/nowhere"), os.mkdir]
+    for make in makers:
+        make(staged)
+        ready(client)
+        assert tree(staged) == fake.files and client.leftovers() == []
+        shutil.rmtree(staged)
 
 
 def test_the_mode_in_the_manifest_decides_over_the_first_line(client: Client, fake: FakeGateway) -> None:

@@ -15,7 +15,7 @@ from mega_code.client.remote_enhance.manifest import File
 from mega_code.console import warn
 from mega_code.errors import MegaCodeError
 from mega_code.paths import DataDir, skills_root
-from mega_code.skill import SKILL_MD, parse_frontmatter
+from mega_code.skill import SKILL_MD, other_name, parse_frontmatter
 from mega_code.skills import other_copy
 
 
@@ -74,9 +74,9 @@ def _copy(staged: Path, folder: Path, files: Sequence[File]) -> None:
 
 
 def _compare_names(staged: Path, name: str) -> None:
-    own = parse_frontmatter((staged / SKILL_MD).read_text("utf-8", "replace")).get("name")
-    if own is not None and own != name:
-        warn(f"the skill calls itself {str(own)[:80]!r}, its folder is {name!r}; Claude Code goes by the folder")
+    own = other_name(parse_frontmatter((staged / SKILL_MD).read_text("utf-8", "replace")), name)
+    if own:
+        warn(f"the skill calls itself {own!r}, its folder is {name!r}; Claude Code goes by the folder")
 
 
 def _lie(path: str) -> str:

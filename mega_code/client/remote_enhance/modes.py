@@ -43,11 +43,12 @@ class Run:
     def submit(self, skill: Skill, allow_secret: Sequence[str]) -> Envelope:
         """Package and upload; the record of the job is on the disk before this returns."""
         from mega_code.client.remote_enhance.api import Gateway
+        from mega_code.skill import other_name
 
         gateway = Gateway.of(self.settings)
-        own = skill.frontmatter.get("name")
-        if own is not None and own != skill.name:
-            warn(f"the skill calls itself {str(own)[:80]!r}; its folder's name {skill.name!r} counts")
+        own = other_name(skill.frontmatter, skill.name)
+        if own:
+            warn(f"the skill calls itself {own!r}; its folder's name {skill.name!r} counts")
         with telemetry.span("package", skill_name=skill.name) as span:
             bundle, archive = self._pack(skill, allow_secret)
             size = archive.seek(0, os.SEEK_END)
@@ -204,18 +205,23 @@ class Run:
 
         files = manifest.read(result)
         target = self.data.staging(job_id)
-        if staging.is_whole(target, files):
+        if staging.is_whole(target, records.files(self.data, job_id, result)):
             say("the files are here already, and whole")
             return
         source = manifest.Source(server_url, self.settings.host_suffixes)
         with telemetry.span("download", job_id=job_id, files=len(files)):
-            download.fetch(files, source, target, self.data.rejected(job_id))
+            digests = download.fetch(files, source, target, self.data.rejected(job_id))
+        try:
+            if digests:
+                records.write_digests(self.data, job_id, digests)
+        except OSError as error:
+            warn(f"what came without a SHA-256 cannot be verified later either: {error.strerror}")
 
     # Installing
 
     def install(self, job_id: str, name: str, scope: str, project: Path) -> Envelope:
         """Install from the staging dir; the gateway is asked only where the cache is gone."""
-        from mega_code.client.remote_enhance import install, manifest
+        from mega_code.client.remote_enhance import install
 
         self.job_id = job_id = check_job_id(job_id)
         check_skill_name(name)
@@ -228,7 +234,7 @@ class Run:
                 f"Job {job_id} ended {result.get('status')}, with nothing to install.",
                 job_id=job_id,
             )
-        files = manifest.read(result)
+        files = records.files(self.data, job_id, result)
         with telemetry.span("install", job_id=job_id, skill_name=name, scope=scope, files=len(files)):
             done = install.install(self.data.staging(job_id), files, name, scope, project, self.data)
         own = {key: value for key, value in result.items() if key != "skill_name"}
