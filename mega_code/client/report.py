@@ -229,6 +229,7 @@ def _interrupted(envelope: Envelope) -> list[str]:
 
 SUBMITTING = ("enhance.sh", "submit.sh")
 UNKNOWN_JOB = ("http_404", "http_410", "not_found", "invalid_job_id")
+NO_WAY_ON = ("cleanup_path_missing", "cleanup_unsafe_path")
 REFETCHED = ("missing_staging", "missing_artifact", "sha256_mismatch", "download_failed")
 # Codes whose message says what is wrong, and neither it nor the command what to do about it.
 ADVISED = (
@@ -266,7 +267,7 @@ def _error(envelope: Envelope) -> list[str]:
         if error.get("backup_path"):
             before = command("install.sh", "--undo", str(error["backup_path"]))
             lines.append(f"To undo the install before it: {_line(before)}")
-    elif code != "cleanup_path_missing":
+    elif code not in NO_WAY_ON:
         lines.append(_way_on(error, code))
     return lines
 

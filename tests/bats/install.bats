@@ -77,7 +77,7 @@ fetched() { # a job that is fetched and ready
   line="$(grep '^To remove' <<<"$output")"
   run -4 --separate-stderr install.sh --cleanup-original "$shadowing"
   equal cleanup_unsafe_path "$(value ERROR_CODE)"
-  [[ "$(value ERROR_MESSAGE)" == *"take the link itself away with: rm '$HOME/.claude/skills/demo-skill'"* ]]
+  [[ "$(value ERROR_MESSAGE)" == *" It is behind a link, which goes by itself: rm '$HOME/.claude/skills/demo-skill'" ]]
   printf '%s\n' "${line##*: }" >"$ROOM/command"
   run -0 bash "$ROOM/command"
   run ! ls -d ~/.claude/skills/demo-skill
@@ -94,7 +94,11 @@ fetched() { # a job that is fetched and ready
   again="To start again: $(printf %q "$SCRIPTS")/install.sh"
   equal "$again --undo --skill-name demo-skill --project-dir '$PROJECT'" "$(way_on --undo --skill-name demo-skill)"
   equal "$again --undo '$ROOM/nowhere' --project-dir '$PROJECT'" "$(way_on --undo "$ROOM/nowhere")"
-  equal "$again --cleanup-original '$ROOM' --project-dir '$PROJECT'" "$(way_on --cleanup-original "$ROOM")"
+  skill demo-skill global
+  mkdir -p "$DATA"
+  printf 'in the way\n' >"$DATA/enhancements"
+  place="$HOME/.claude/skills/demo-skill"
+  equal "$again --cleanup-original '$place' --project-dir '$PROJECT'" "$(way_on --cleanup-original "$place")"
 }
 
 @test "install: --undo with nothing to undo is status 4" {

@@ -79,11 +79,11 @@ def _compare_names(staged: Path, name: str) -> None:
         warn(f"the skill calls itself {own!r}, its folder is {name!r}; Claude Code goes by the folder")
 
 
-def _lie(path: str) -> str:
-    """What a path does not do where a clean-up refuses it."""
+def _word_of_link(path: str) -> str:
+    """How to take a link away that leads to where no clean-up goes."""
     spelt = Path(os.path.abspath(path))
     link = next((place for place in (spelt, spelt.parent) if place.is_symlink()), None)
-    return f"lead (take the link itself away with: {shlex.join(['rm', str(link)])})" if link else "lie"
+    return f" It is behind a link, which goes by itself: {shlex.join(['rm', str(link)])}" if link else ""
 
 
 def clean_up(path: str, project: Path, data: DataDir) -> tuple[Path, Path]:
@@ -102,7 +102,8 @@ def clean_up(path: str, project: Path, data: DataDir) -> tuple[Path, Path]:
     roots = [Path(os.path.realpath(skills_root(scope, project))) for scope in ("global", "project")]
     if not any(root in resolved.parents for root in roots):
         raise MegaCodeError(
-            "cleanup_unsafe_path", f"{path!r} does not {_lie(path)} inside a skills folder; nothing was removed."
+            "cleanup_unsafe_path",
+            f"{path!r} does not lie inside a skills folder; nothing was removed.{_word_of_link(path)}",
         )
     if not named:
         raise MegaCodeError("cleanup_path_missing", f"There is nothing at {path!r}.")
