@@ -6,6 +6,7 @@ import contextlib
 import errno
 import os
 import shutil
+import stat
 import tempfile
 from collections.abc import Sequence
 from datetime import datetime, timezone
@@ -19,6 +20,9 @@ from mega_code.paths import DataDir
 
 SUFFIX = "-backup"
 REASONS = ("install", "cleanup", "restore")
+KEYS = ("backup_path", "skill_name", "origin", "created_at", "reason")
+# In the note of an install that was undone: the folder of the backup of what stood there until then.
+UNDONE = "undone"
 MANY = 100  # files; fewer are flushed sooner than threads are started
 FLUSHERS = 4
 
@@ -33,14 +37,7 @@ def keep(content: Path, origin: Path, reason: str, data: DataDir) -> Path:
     folder = _reserve(data.enhancements, now)
     kept = folder / origin.name
     try:
-        note = {
-            "backup_path": str(kept),
-            "skill_name": origin.name,
-            "origin": str(origin),
-            "created_at": now.strftime("%Y-%m-%dT%H:%M:%SZ"),
-            "reason": reason,
-        }
-        write_json(folder / f"{origin.name}.json", note)
+        _write_note(folder, origin, reason, now)
         flush_folder(data.enhancements)
         _move(content, kept)
     except OSError:
@@ -48,6 +45,24 @@ def keep(content: Path, origin: Path, reason: str, data: DataDir) -> Path:
         raise
     settle_folder(folder)
     return kept
+
+
+def note_new(place: Path, data: DataDir) -> None:
+    """Note that an install at `place` replaced nothing, so that an undo knows of it. Raises OSError."""
+    now = datetime.now(timezone.utc)
+    _write_note(_reserve(data.enhancements, now), place, "install", now, replaced=False)
+
+
+def _write_note(folder: Path, origin: Path, reason: str, now: datetime, **more: bool) -> None:
+    note = {
+        "backup_path": str(folder / origin.name),
+        "skill_name": origin.name,
+        "origin": str(origin),
+        "created_at": now.strftime("%Y-%m-%dT%H:%M:%SZ"),
+        "reason": reason,
+        **more,
+    }
+    write_json(folder / f"{origin.name}.json", note)
 
 
 def _reserve(enhancements: Path, now: datetime) -> Path:
@@ -81,12 +96,21 @@ def copy_tree(source: Path, target: Path) -> None:
         os.symlink(os.readlink(source), target)
     elif source.is_dir():
         try:
-            shutil.copytree(source, target, symlinks=True)
+            shutil.copytree(source, target, symlinks=True, copy_function=_copy_file)
         except shutil.Error as error:
             raise OSError(errno.EIO, f"could not be copied: {error.args[0][0][2]}") from None
     else:
         shutil.copy2(source, target)
     flush_tree(target)
+
+
+def _copy_file(source: str, target: str) -> None:
+    """A file, or a pipe that somebody keeps in a skill."""
+    mode = os.lstat(source).st_mode
+    if stat.S_ISFIFO(mode):
+        os.mkfifo(target, stat.S_IMODE(mode))
+    else:
+        shutil.copy2(source, target)
 
 
 def flush_tree(path: Path) -> None:
@@ -96,7 +120,7 @@ def flush_tree(path: Path) -> None:
     folders, files = [], []
     for base, _, names in os.walk(path, topdown=False):
         folders.append(base)
-        files += [file for file in (os.path.join(base, name) for name in names) if not os.path.islink(file)]
+        files += [file for file in (os.path.join(base, name) for name in names) if stat.S_ISREG(os.lstat(file).st_mode)]
     if len(files) < MANY:
         for file in files:
             _flush(file)
@@ -165,12 +189,49 @@ def _beside(path: Path, kind: str) -> Path:
 
 def listing(data: DataDir, skill_name: Optional[str] = None) -> list[dict[str, Any]]:
     """The notes of all whole backups, newest first."""
+    notes = (_note(file) for file, _ in _newest_first(data))
+    return [note for note in notes if note and (skill_name is None or note["skill_name"] == skill_name)]
+
+
+def standing(data: DataDir, origins: Sequence[Path]) -> list[dict[str, Any]]:
+    """The notes of the installs at `origins` that nobody has undone, newest first.
+
+    `backup_path` is None for one that replaced nothing, and still stands there.
+    """
     found = []
-    for note_file in data.enhancements.glob(f"*{SUFFIX}/*.json"):
-        note = _note(note_file)
-        if note and (skill_name is None or note["skill_name"] == skill_name):
-            found.append((note["created_at"], _sequence(note_file.parent), note))
-    return [note for _, _, note in sorted(found, key=lambda entry: entry[:2], reverse=True)]
+    for file, raw in _newest_first(data):
+        if raw["reason"] == "install" and Path(raw["origin"]) in origins and UNDONE not in raw:
+            new = raw.get("replaced") is False and os.path.lexists(raw["origin"])
+            note = {**raw, "backup_path": None} if new else _note(file)
+            found += [note] if note else []
+    return found
+
+
+def settle_restored(backup: dict[str, Any], displaced: Optional[Path], data: DataDir) -> None:
+    """Note which installs are undone, now that `backup` stands where it came from and `displaced` stood there.
+
+    Those are the one that made it and the later ones. Where `displaced` is put back itself, they count again.
+    Raises OSError.
+    """
+    restored = Path(backup["backup_path"]).parent
+    for file, raw in _newest_first(data):
+        if raw["origin"] != backup["origin"] or raw["reason"] != "install":
+            continue
+        if raw.get(UNDONE) == restored.name:
+            write_json(file, {key: value for key, value in raw.items() if key != UNDONE})
+        elif UNDONE not in raw and _age(file, raw) >= (backup["created_at"], _sequence(restored)):
+            write_json(file, {**raw, UNDONE: displaced.parent.name if displaced else ""})
+
+
+def _newest_first(data: DataDir) -> list[tuple[Path, dict[str, Any]]]:
+    """Every note, with its file, whatever is left of what it is about."""
+    files = data.enhancements.glob(f"*{SUFFIX}/*.json")
+    notes = ((file, _raw(file)) for file in files)
+    return sorted(((file, raw) for file, raw in notes if raw), key=lambda entry: _age(*entry), reverse=True)
+
+
+def _age(file: Path, raw: dict[str, Any]) -> tuple[str, int]:
+    return raw["created_at"], _sequence(file.parent)
 
 
 def find(backup_dir: str, data: DataDir) -> dict[str, Any]:
@@ -185,14 +246,16 @@ def find(backup_dir: str, data: DataDir) -> dict[str, Any]:
 
 def _note(note_file: Path) -> Optional[dict[str, Any]]:
     """A note whose backup is there, with the path where it is now; None for anything else."""
+    raw, kept = _raw(note_file), note_file.with_suffix("")
+    return {**{key: raw[key] for key in KEYS}, "backup_path": str(kept)} if raw and os.path.lexists(kept) else None
+
+
+def _raw(note_file: Path) -> Optional[dict[str, Any]]:
+    """A note as it is written; None for what is none."""
     note = read_json(note_file)
-    keys = ("backup_path", "skill_name", "origin", "created_at", "reason")
-    kept = note_file.with_suffix("")
-    if not isinstance(note, dict) or not all(isinstance(note.get(key), str) for key in keys):
+    if not isinstance(note, dict) or not all(isinstance(note.get(key), str) for key in KEYS):
         return None
-    if not os.path.lexists(kept) or note["skill_name"] != kept.name or not os.path.isabs(note["origin"]):
-        return None
-    return {**{key: note[key] for key in keys}, "backup_path": str(kept)}
+    return note if note["skill_name"] == note_file.stem and os.path.isabs(note["origin"]) else None
 
 
 def _sequence(folder: Path) -> int:

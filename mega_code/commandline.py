@@ -103,13 +103,25 @@ def named_file(argv: Sequence[str], flag: str = "--result-json") -> Optional[str
     return value or None
 
 
+def without_result(argv: Sequence[str]) -> list[str]:
+    """Arguments without `--result-json`, which names the file of one run."""
+    kept = [word for word in argv if not word.startswith("--result-json=")]
+    for index in [index for index, word in enumerate(kept) if word == "--result-json"]:
+        kept[index : index + 2] = []
+    return kept
+
+
 def answer(
-    name: str, work: Callable[[], Envelope], job_id: Callable[[], Optional[str]], result_json: Optional[str] = None
+    name: str,
+    work: Callable[[], Envelope],
+    job_id: Callable[[], Optional[str]],
+    result_json: Optional[str] = None,
+    again: Callable[[], Sequence[str]] = tuple,
 ) -> int:
     """Run `work` and end with exactly one envelope, whatever happens; gives the exit status.
 
-    `job_id` is asked at the end, so that an error or a signal names the job that exists by then. `name` is the
-    command's in a trace.
+    `job_id` and `again` are asked at the end, so that an error or a signal names the job that exists by then, and the
+    script, with its words, that does the same again. `name` is the command's in a trace.
     """
     started = time.monotonic()
     open_streams()
@@ -126,6 +138,9 @@ def answer(
     clear()
     if envelope is None:
         return MISSING_PACKAGE
+    unfinished = envelope.get("error") or envelope.get("interrupted")
+    if isinstance(unfinished, dict) and again():
+        unfinished["again"] = list(again())
     return emit(concealed(envelope), result_json)
 
 

@@ -24,9 +24,7 @@ CODES: dict[str, Code] = {
     # The person's arguments.
     "invalid_arguments": Code(BAD_INPUT, "the command line cannot be understood", "Run the command with --help."),
     "missing_skill_name": Code(BAD_INPUT, "no skill was named", "Add --skill-name NAME."),
-    "missing_install_location": Code(
-        BAD_INPUT, "no scope was named", "Add --install-location project or --install-location global."
-    ),
+    "missing_install_location": Code(BAD_INPUT, "no scope was named", "Add --scope project or --scope global."),
     "invalid_skill_name": Code(
         BAD_INPUT, "the name is no skill name", "Use lower-case letters, digits and inner hyphens, 64 at most."
     ),
@@ -40,7 +38,9 @@ CODES: dict[str, Code] = {
         BAD_INPUT, "the project folder lies in Claude Code's plugin folder", "Set CLAUDE_PROJECT_DIR to your project."
     ),
     "mode_not_remote": Code(
-        BAD_INPUT, "MEGA_CODE_CLIENT_MODE is not remote", "Set it to remote, or use --hitl for the local flow."
+        BAD_INPUT,
+        "MEGA_CODE_CLIENT_MODE is not remote",
+        "With a server of your own set it to remote, for the embedded gateway unset it, or use --hitl.",
     ),
     # The skill folder.
     "missing_skill_dir": Code(BAD_INPUT, "the skill folder is not there", "Check the path."),
@@ -52,19 +52,23 @@ CODES: dict[str, Code] = {
         BAD_INPUT, "a file's name says that it holds a secret", "Move the file out of the skill folder."
     ),
     "secret_detected": Code(
-        BAD_INPUT, "a file holds a private key or token", "Remove it, or allow that file with --allow-secret RELPATH."
+        BAD_INPUT,
+        "a file holds a private key or token",
+        "Remove it, or allow that file: scripts/submit.sh --allow-secret RELPATH.",
     ),
     "symlink_rejected": Code(BAD_INPUT, "the folder holds a link", "Replace the link by the file itself."),
     "size_exceeded": Code(BAD_INPUT, "a size cap was passed", "Leave large files out of the skill."),
     # The result and its installation.
-    "missing_staging": Code(BAD_INPUT, "nothing is staged for that job", "Fetch it again with --poll-existing JOB_ID."),
+    "missing_staging": Code(
+        BAD_INPUT, "nothing is staged for that job", "Fetch it again: scripts/poll.sh --job-id ID."
+    ),
     "missing_artifact": Code(
         BAD_INPUT, "the job has no files to install", "Look at the job's result, or submit the skill again."
     ),
     "sha256_mismatch": Code(
-        BAD_INPUT, "a file is not the one that was published", "Fetch it again with --poll-existing JOB_ID."
+        BAD_INPUT, "a file is not the one that was published", "Fetch it again: scripts/poll.sh --job-id ID."
     ),
-    "download_failed": Code(BAD_INPUT, "an artifact could not be fetched", "Try again with --poll-existing JOB_ID."),
+    "download_failed": Code(BAD_INPUT, "an artifact could not be fetched", "Try again: scripts/poll.sh --job-id ID."),
     "install_failed": Code(
         BAD_INPUT, "the skill could not be put in place; the old one still stands", "Mend the cause and install again."
     ),
@@ -100,7 +104,7 @@ CODES: dict[str, Code] = {
     "auth_failure": Code(NETWORK, "the server does not accept the API key", "Run scripts/configure.sh."),
     "network_failure": Code(NETWORK, "the server cannot be reached", "Check the server URL and the network."),
     "queue_full": Code(NETWORK, "the server has no room for another job", "Try again later."),
-    "not_terminal": Code(NETWORK, "the job has not ended yet", "Wait with --poll-existing JOB_ID."),
+    "not_terminal": Code(NETWORK, "the job has not ended yet", "Wait: scripts/poll.sh --job-id ID."),
     "invalid_response": Code(
         NETWORK, "the server's answer makes no sense", "Check that MEGA_CODE_SERVER_URL names a gateway."
     ),
@@ -122,7 +126,7 @@ CODES: dict[str, Code] = {
     "invalid_source": Code(BAD_INPUT, "the server does not take this source", "Update mega-code.", True),
     "invalid_user_id": Code(BAD_INPUT, "the server does not know this user", "Run scripts/configure.sh.", True),
     "prefix_exists": Code(
-        BAD_INPUT, "this content is already stored", "Look at what is cached with --list-cached.", True
+        BAD_INPUT, "this content is already stored", "Look at what is here: scripts/skills.sh cached NAME.", True
     ),
 }
 

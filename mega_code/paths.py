@@ -146,6 +146,10 @@ class DataDir:
         """The result as a page for a person."""
         return self.enhancements / f"{check_job_id(job_id)}.report.html"
 
+    def digests(self, job_id: str) -> Path:
+        """The SHA-256 of downloaded files whose result names none."""
+        return self.enhancements / f"{check_job_id(job_id)}.sha256.json"
+
     def job(self, job_id: str) -> Path:
         """What was submitted."""
         return self.enhancements / f"{check_job_id(job_id)}.job.json"

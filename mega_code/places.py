@@ -74,6 +74,8 @@ def _swap_in(building: Path, place: Path, reason: str, data: DataDir, swap: Exch
     if not os.path.lexists(place):
         os.rename(building, place)
         settle_folder(place.parent)
+        if reason == "install":
+            _note_new(place, data)
         return None
     ready = building.with_name(f".{place.name}.mega-ready-{os.lstat(building).st_ino}")
     os.rename(building, ready)
@@ -89,6 +91,13 @@ def _swap_in(building: Path, place: Path, reason: str, data: DataDir, swap: Exch
                 _unswap(ready, place, displaced, swap)
             recover_locked(place.parent, data)
         raise
+
+
+def _note_new(place: Path, data: DataDir) -> None:
+    try:
+        backups.note_new(place, data)
+    except OSError as error:
+        warn(f"that nothing was replaced at {place} could not be noted: {error.strerror}")
 
 
 def _unswap(ready: Path, place: Path, displaced: Path, swap: Exchange) -> None:
@@ -141,9 +150,14 @@ def restore(backup: dict[str, Any], data: DataDir) -> Put:
     """
     origin, kept = Path(backup["origin"]), Path(backup["backup_path"])
     try:
-        return put(origin, lambda folder: backups.copy_tree(kept, folder), "restore", data)
+        done = put(origin, lambda folder: backups.copy_tree(kept, folder), "restore", data)
     except OSError as error:
         raise MegaCodeError("install_failed", f"{str(origin)!r} could not be restored: {error}.") from None
+    try:
+        backups.settle_restored(backup, done.backup_path, data)
+    except OSError as error:
+        warn(f"that an install of {origin.name} is undone could not be noted: {error.strerror}")
+    return done
 
 
 def take(place: Path, reason: str, data: DataDir) -> Path:

@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 import fcntl
-import ipaddress
 import os
 import re
 from collections.abc import Mapping
 from pathlib import Path
 from typing import NamedTuple, Optional
-from urllib.parse import urlsplit
 
 from mega_code.console import warn_once
 from mega_code.errors import MegaCodeError
@@ -62,6 +60,11 @@ def load(env: Mapping[str, str]) -> Settings:
     )
 
 
+def is_key(value: str) -> bool:
+    """Whether a header can hold `value` as a key."""
+    return value.isascii() and value.isprintable() and " " not in value
+
+
 def check_server_url(url: str) -> str:
     """The gateway's base URL without its API path and trailing slashes. Raises as `check_url` does."""
     checked = check_url(url, "MEGA_CODE_SERVER_URL")
@@ -74,6 +77,8 @@ def check_url(url: str, variable: str) -> str:
     Raises MegaCodeError: `invalid_arguments` for no http(s) URL, `insecure_server_url` for plain http to a host
     that is not loopback, since the bearer token would travel in the clear.
     """
+    from urllib.parse import urlsplit  # takes as long as all the rest of listing skills
+
     try:
         parts = urlsplit(url)
         host, _ = parts.hostname, parts.port
@@ -103,6 +108,8 @@ def is_loopback(host: str) -> bool:
     """Whether a host name or address can only be this machine."""
     if host.lower() == "localhost":
         return True
+    import ipaddress
+
     try:
         return ipaddress.ip_address(host).is_loopback
     except ValueError:
@@ -142,6 +149,7 @@ def _locked(path: Path) -> Optional[bool]:
 def _answers(url: str) -> bool:
     """Whether something on this machine listens at `url`."""
     import socket
+    from urllib.parse import urlsplit
 
     try:
         parts = urlsplit(url)
@@ -203,8 +211,8 @@ def with_env_file(env: Mapping[str, str]) -> dict[str, str]:
     return {**kept, **{key: value for key, value in env.items() if value}}
 
 
-def write_env_file(path: Path, updates: Mapping[str, str]) -> None:
-    """Set `updates` in a `.env` file, atomically and mode 0600; every other line stays as it is.
+def write_env_file(path: Path, updates: Mapping[str, Optional[str]]) -> None:
+    """Set `updates` in a `.env` file, atomically and mode 0600; every other line stays as it is. None takes one away.
 
     Raises MegaCodeError `invalid_arguments` for a value that no line can hold, OSError where nothing can be written.
     """
@@ -213,7 +221,7 @@ def write_env_file(path: Path, updates: Mapping[str, str]) -> None:
     except FileNotFoundError:
         lines = []
     kept = [line for line in lines if not any(key in updates for key in parse_env(line))]
-    added = [assignment(key, value) for key, value in updates.items()]
+    added = [assignment(key, value) for key, value in updates.items() if value is not None]
     os.makedirs(path.parent, mode=0o700, exist_ok=True)
     write_atomic(path, "\n".join([*kept, *added, ""]).encode("utf-8", "surrogateescape"), 0o600)
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, Optional
 
 from mega_code import plain_yaml
 from mega_code.errors import MegaCodeError
@@ -94,6 +94,18 @@ def _check_numbers(value: Any) -> None:
     if isinstance(value, (list, tuple, set)):
         for inner in value:
             _check_numbers(inner)
+
+
+def other_name(frontmatter: dict[str, Any], name: str) -> Optional[str]:
+    """What a skill in a folder `name` calls itself, where that is something else.
+
+    A name without quotes may be a number or a date to YAML, as `name` itself is then.
+    """
+    own = frontmatter.get("name")
+    if own is None or own == name:
+        return None
+    same = not isinstance(own, str) and parse_frontmatter(f"---\nname: {name}\n---\n").get("name") == own
+    return None if same else str(own)[:80]
 
 
 def check_enhanced(frontmatter: dict[str, Any]) -> None:

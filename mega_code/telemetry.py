@@ -79,7 +79,7 @@ class Phases:
 class _State:
     tracing: Optional[Tracing] = None
     trouble = ""
-    session = ""
+    mark = ""
 
 
 _UNRECORDED = Span()
@@ -97,8 +97,10 @@ def start(service: str) -> str:
     from mega_code.settings import with_env_file  # only here: most of what starts fast needs none of it
 
     settings = with_env_file(os.environ)
-    _State.session = settings.get(SESSION_ID, "") if service == CLIENT else ""
-    if not wanted(settings) or _given_up(_State.session):
+    if not wanted(settings):
+        return ""
+    _State.mark = _mark(settings) if service == CLIENT else ""
+    if _given_up(_State.mark):
         return ""
     protocol = next((settings[name] for name in PROTOCOLS if settings.get(name)), PROTOCOL)
     if protocol != PROTOCOL:
@@ -122,19 +124,28 @@ def command(name: str) -> AbstractContextManager[Span]:
     return span(name)
 
 
-def _given_up(session: str) -> bool:
-    """Whether a command of that session could not send its spans: what that costs is paid once."""
+def _mark(settings: Mapping[str, str]) -> str:
+    """What stands for a session and its collector, whose address may hold a secret; empty without a session."""
+    from hashlib import sha256
+
+    session = settings.get(SESSION_ID, "")
+    collector = [settings.get(name, "") for name in ENDPOINTS]
+    return sha256("\n".join([session, *collector]).encode("utf-8", "replace")).hexdigest() if session else ""
+
+
+def _given_up(mark: str) -> bool:
+    """Whether a command of that session could not send that collector its spans: what that costs is paid once."""
     path = DataDir(data_dir(os.environ)).given_up
     with contextlib.suppress(OSError, ValueError):
-        return bool(session) and path.read_text() == session and time.time() - path.stat().st_mtime < GIVEN_UP_S
+        return bool(mark) and path.read_text() == mark and time.time() - path.stat().st_mtime < GIVEN_UP_S
     return False
 
 
-def _give_up(session: str) -> None:
+def _give_up(mark: str) -> None:
     path = DataDir(data_dir(os.environ)).given_up
     with contextlib.suppress(OSError, ValueError):
         path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-        write_atomic(path, session.encode())
+        write_atomic(path, mark.encode())
 
 
 def span(name: str, kind: str = "internal", about: Attributes = NONE, /, **own: Any) -> AbstractContextManager[Span]:
@@ -181,5 +192,5 @@ def flush(say: Callable[[str], object], at_most_s: float = FLUSH_S) -> None:
         say(f"spans are not sent: {trouble}")
         # A machine that is too slow to ask the collector says nothing about the next command.
         asked = _State.tracing is None or _State.tracing.exporter.asked
-        if _State.session and asked and not interrupt.came():
-            _give_up(_State.session)
+        if _State.mark and asked and not interrupt.came():
+            _give_up(_State.mark)

@@ -23,7 +23,8 @@
 #   --scope SCOPE        where to install: project, or global
 #   --yes                do not ask; without --scope it goes where the skill
 #                        came from, else into the project
-#   --project-dir DIR    the project (default: $CLAUDE_PROJECT_DIR, else the
+#   --project-dir DIR    the project (default: that of the job with
+#                        --poll-existing, else $CLAUDE_PROJECT_DIR, else the
 #                        working directory)
 #   --poll-timeout S     seconds to wait for the job (default 1200); 0 waits for
 #                        ever
@@ -98,10 +99,10 @@ done
 number='^[0-9]+([.][0-9]+)?$' zero='^0+([.]0+)?$'
 [[ "$timeout" =~ $number ]] || die 4 "--poll-timeout takes seconds, like 90 or 0.5, and 0 for no limit; not '$timeout'."
 [[ ! "$timeout" =~ $zero ]] || timeout=999999999
-project="$(project_dir "$project")"
+given="$project" project="$(project_dir "$project")"
 
 lines='' status=0
-printed="$(mktemp "${TMPDIR:-/tmp}/mega-code.XXXXXX")"
+printed="$(scratch)"
 trap 'rm -f -- "$printed"' EXIT
 
 heed() { # leaves where a signal came meanwhile
@@ -159,7 +160,7 @@ flow() { # a function, so that it is read before a signal is listened for: Bash 
   MEGA_CODE_SESSION_ID="$(line MEGA_CODE_SESSION_ID)"
   export MEGA_CODE_SESSION_ID
 
-  log=()
+  log=() name='' origin=''
   if [ -z "$job" ]; then
     [ -n "$skill" ] || skill="$(pick_skill "$project")" || exit
     if [[ "$skill" == */* || -f "$skill/SKILL.md" ]]; then
@@ -168,6 +169,8 @@ flow() { # a function, so that it is read before a signal is listened for: Bash 
       step submit.sh --skill-name "$skill" --project-dir "$project"
     fi
     job="$(line JOB_ID)" log=(--log "$(line LOG)")
+    # What was asked for now is where it goes, whoever submitted the same content from elsewhere meanwhile.
+    name="$(line SKILL_NAME)" origin="$(line ORIGINAL_SCOPE)"
     if [ "$status" -eq 2 ]; then
       job="$(line EXISTING_JOB_ID)"
       say "this content was submitted before; resuming job $job."
@@ -179,7 +182,11 @@ flow() { # a function, so that it is read before a signal is listened for: Bash 
   step poll.sh --job-id "$job" --max-wait "$timeout" --project-dir "$project" ${log[@]+"${log[@]}"}
   [[ "$status" -eq 0 && "$(line OUTCOME)" == ready ]] || finish
 
-  name="$(line SKILL_NAME)" log=(--log "$(line LOG)") origin="$(line ORIGINAL_SCOPE)"
+  log=(--log "$(line LOG)")
+  if [ -z "$name" ]; then # a job of before, whose own project counts unless another one is named
+    name="$(line SKILL_NAME)" origin="$(line ORIGINAL_SCOPE)" from="$(line ORIGINAL_PROJECT)"
+    [[ -n "$given" || -z "$from" ]] || project="$from"
+  fi
   place=(--scope "${scope:-${origin:-project}}" --project-dir "$project")
   if [ -z "$yes" ]; then
     answer='' command='/^To install: /'

@@ -15,8 +15,9 @@
 #   --skill-name NAME        the name to install it under
 #   --scope SCOPE            project: DIR/.claude/skills/NAME; global:
 #                            ~/.claude/skills/NAME
-#   --undo                   put the backup BACKUP_DIR back, or the newest one
-#                            that an install of NAME made
+#   --undo                   put the backup BACKUP_DIR back, or what the newest
+#                            install of NAME replaced, of those that are not
+#                            undone yet
 #   --cleanup-original PATH  the skill to move into a backup: its folder or its
 #                            SKILL.md
 #   --project-dir DIR        the project (default: $CLAUDE_PROJECT_DIR, else the

@@ -60,9 +60,10 @@ while [ $# -gt 0 ]; do
   shift
 done
 [ -n "$job" ] || die 4 "name the job with --job-id."
+number='^[0-9]+([.][0-9]+)?$'
+[[ "$max_wait" =~ $number ]] || die 4 "--max-wait takes seconds, like 90 or 0.5; not '$max_wait'."
 if [ -n "$timeout" ]; then
-  number='^[0-9]+([.][0-9]+)?$'
-  [[ "$timeout" =~ $number && "$max_wait" =~ $number ]] || die 4 "--poll-timeout and --max-wait take seconds, like 90 or 0.5."
+  [[ "$timeout" =~ $number ]] || die 4 "--poll-timeout takes seconds, like 90 or 0.5; not '$timeout'."
   slice='BEGIN { if (all == 0) print here, 0; else if (all > here) printf "%s %.10g\n", here, all - here; else print all, "none" }'
   read -r max_wait left < <(LC_ALL=C awk -v all="$timeout" -v here="$max_wait" "$slice")
   trap '[ $? -ne 3 ] || printf "TIME_LEFT=%s\n" "$left"' EXIT

@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
-# Usage: skills.sh list [--all] [--project-dir DIR]
-#        skills.sh resolve NAME [--project-dir DIR]
-#        skills.sh cached NAME
+# Usage: skills.sh list [--all] [--project-dir DIR] [--session-id ID]
+#        skills.sh resolve NAME [--project-dir DIR] [--session-id ID]
+#        skills.sh cached NAME [--session-id ID]
 #
 # Which skills there are, what stands in one, and which enhanced versions of one
 # are staged here.
@@ -17,6 +17,7 @@
 #   --all               with list: skills of other authors too
 #   --project-dir DIR   the project (default: $CLAUDE_PROJECT_DIR, else the
 #                       working directory)
+#   --session-id ID     the MEGA_CODE_SESSION_ID that setup.sh printed
 #   -h, --help          this text
 #
 # Exit: 0 found, 4 bad input or no such skill.
@@ -52,6 +53,7 @@ while [ $# -gt 0 ]; do
   -h | --help) usage ;;
   --*=*) set -- "${1%%=*}" "${1#*=}" "${@:2}" && continue ;;
   --project-dir) needs_value "$@" && project="$2" && shift ;;
+  --session-id) needs_value "$@" && export MEGA_CODE_SESSION_ID="$2" && shift ;;
   --all) all=(--all) ;;
   -* | '') die 4 "unknown argument '$1'; see --help." ;;
   *) [[ -z "$name" && "$what" != list ]] || die 4 "unknown argument '$1'; see --help." && name="$1" ;;

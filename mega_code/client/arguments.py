@@ -68,8 +68,8 @@ def parse(raw: str) -> Arguments:
 
 
 def _plain(number: float) -> str:
-    """Without an exponent, which no shell reads: `1200`, `2.5`."""
-    return f"{number:.6f}".rstrip("0").rstrip(".")
+    """Without an exponent, which no shell reads: `1200`, `2.5`. Only 0 itself is `0`, which waits for ever."""
+    return f"{max(number, 1e-6) if number else 0:.6f}".rstrip("0").rstrip(".")
 
 
 def _parser() -> Parser:

@@ -46,7 +46,7 @@ def main(argv: Sequence[str]) -> int:
         parser.parse_args(argv)
         return verify(settings.load(os.environ))
 
-    return answer("check_auth", work, lambda: None, named_file(argv))
+    return answer("check_auth", work, lambda: None, named_file(argv), lambda: ["setup.sh"])
 
 
 if __name__ == "__main__":

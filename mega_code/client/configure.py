@@ -12,8 +12,10 @@ import shutil
 import signal
 import sys
 from collections.abc import Mapping, Sequence
+from typing import Optional
 
 from mega_code import model_settings, settings
+from mega_code.client.report import command
 from mega_code.commandline import Parser, manual
 from mega_code.console import say, warn
 from mega_code.errors import MegaCodeError
@@ -22,12 +24,31 @@ from mega_code.paths import DataDir, data_dir
 MODES = ("remote", "local")
 URL, KEY, MODE = settings.CONNECTION_KEYS
 KEYS = (KEY, model_settings.KEY)
-FLAGS = ("--server-url", "--mode", "--model", "--model-url", "--show", "--api-key-stdin", "--model-key-stdin")
+NAMES = (*settings.CONNECTION_KEYS, model_settings.MODEL, model_settings.URL, model_settings.KEY)
+FLAGS = (
+    "--server-url",
+    "--mode",
+    "--model",
+    "--model-url",
+    "--unset",
+    "--show",
+    "--api-key-stdin",
+    "--model-key-stdin",
+)
 
 
 def mask(key: str) -> str:
     """Enough of a key to recognise it, too little to use it."""
     return f"{key[:4]}…{key[-2:]}" if len(key) >= 12 else "…"
+
+
+def forget(env: Mapping[str, str]) -> str:
+    """The command that takes away whatever names a server, so that the embedded gateway counts."""
+    kept = settings.read_env_file(DataDir(data_dir(env)).env_file)
+    here = [name for name in settings.CONNECTION_KEYS if env.get(name)]
+    flags = [word for name in settings.CONNECTION_KEYS if kept.get(name) for word in ("--unset", name)]
+    commands = [f"unset {' '.join(here)}"] if here else []
+    return " && ".join([*commands, command("configure.sh", *flags)] if flags else commands)
 
 
 def main(argv: Sequence[str]) -> int:
@@ -40,7 +61,13 @@ def main(argv: Sequence[str]) -> int:
             prog,
             (0, 4, 130),
             ("MEGA_CODE_DATA_DIR",),
-            ("--mode remote", "--api-key-stdin", "--model claude", "--show"),
+            (
+                "--server-url https://gateway.example --mode remote",
+                "--api-key-stdin <key.txt",
+                "--model claude",
+                "--unset MEGA_CODE_CLIENT_MODE",
+                "--show",
+            ),
             "scripts/configure.sh",
         ),
     )
@@ -48,6 +75,9 @@ def main(argv: Sequence[str]) -> int:
     parser.add_argument("--mode", choices=MODES, help="remote for the remote flow")
     parser.add_argument("--model", metavar="MODEL", help="what the embedded gateway measures with")
     parser.add_argument("--model-url", metavar="URL", help="the base URL of the endpoint of openai:MODEL")
+    parser.add_argument(
+        "--unset", metavar="NAME", action="append", default=[], choices=NAMES, help="take a setting away"
+    )
     parser.add_argument("--show", action="store_true", help="change nothing; print what is in force")
     keys = parser.add_mutually_exclusive_group()
     keys.add_argument("--api-key-stdin", action="store_true", help="read the API key from standard input")
@@ -70,7 +100,8 @@ def main(argv: Sequence[str]) -> int:
     except (EOFError, KeyboardInterrupt):
         say("configure: nothing was changed")
         return 130
-    _print(updates)
+    _print({name: value or "" for name, value in updates.items()})
+    _warn_of(updates)
     print(f"Written to {path}")
     return 0
 
@@ -79,8 +110,7 @@ def _parse(parser: Parser, argv: Sequence[str]) -> argparse.Namespace:
     try:
         return parser.parse_args(argv)
     except MegaCodeError as error:
-        if any(word.partition("=")[0] not in FLAGS and word not in MODES for word in argv[:1]):
-            # What stands there may be a key; it is not repeated.
+        if error.message.startswith("Unrecognized"):  # what stands there may be a key; it is not repeated
             raise MegaCodeError(
                 error.code, "Unknown argument; a key is read with --api-key-stdin or --model-key-stdin, or asked for."
             ) from None
@@ -103,7 +133,19 @@ def _print(values: Mapping[str, str]) -> None:
         print(f"{name}={mask(value) if name in KEYS and value else value}")
 
 
-def _collect(arguments: argparse.Namespace) -> dict[str, str]:
+def _warn_of(updates: Mapping[str, Optional[str]]) -> None:
+    """What stands in the way of the settings that were just written."""
+    for name, value in updates.items():
+        if os.environ.get(name) not in (None, "", value):
+            warn(f"{name} of this shell's environment counts, and not what was written; unset {name}")
+    merged = settings.with_env_file(os.environ)
+    there = [name for name in settings.CONNECTION_KEYS if merged.get(name)]
+    if there and len(there) < len(settings.CONNECTION_KEYS) and set(there) & set(updates):
+        lacking = " and ".join(name for name in settings.CONNECTION_KEYS if name not in there)
+        warn(f"a server needs {lacking} too; the embedded gateway works where none of the three is set")
+
+
+def _collect(arguments: argparse.Namespace) -> dict[str, Optional[str]]:
     updates = {
         URL: arguments.server_url,
         MODE: arguments.mode,
@@ -114,16 +156,17 @@ def _collect(arguments: argparse.Namespace) -> dict[str, str]:
         updates[KEY] = _read_key("API key")
     if arguments.model_key_stdin:
         updates[model_settings.KEY] = _read_key("model's key")
-    if not any(updates.values()):
+    removed: dict[str, Optional[str]] = dict.fromkeys(arguments.unset)
+    if not any(updates.values()) and not removed:
         if not sys.stdin.isatty():
             raise MegaCodeError(
                 "invalid_arguments", f"Nothing to set; give one of {', '.join(FLAGS)}, or run it in a terminal."
             )
         updates = _ask()
     chosen = {name: value for name, value in updates.items() if value}
-    if not chosen:
+    if not chosen and not removed:
         raise MegaCodeError("invalid_arguments", "Nothing was entered, so nothing was set.")
-    return _checked(chosen)
+    return {**removed, **_checked(chosen)}
 
 
 def _read_key(what: str) -> str:
@@ -136,6 +179,8 @@ def _read_key(what: str) -> str:
 def _checked(chosen: Mapping[str, str]) -> dict[str, str]:
     """The settings as they are written. Raises MegaCodeError for those that could not be worked with."""
     checked = dict(chosen)
+    if not settings.is_key(checked.get(KEY, "")):
+        raise MegaCodeError("invalid_arguments", "An API key is one word without spaces and special characters.")
     if URL in checked:
         checked[URL] = settings.check_server_url(checked[URL])
     if model_settings.URL in checked:

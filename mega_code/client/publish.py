@@ -11,7 +11,7 @@ from datetime import datetime, timezone
 from typing import Optional
 
 from mega_code import bundle, settings, workspace
-from mega_code.commandline import Parser, answer, leave, manual, named_file
+from mega_code.commandline import Parser, answer, leave, manual, named_file, without_result
 from mega_code.console import say, warn
 from mega_code.envelope import Envelope
 from mega_code.errors import MegaCodeError
@@ -98,7 +98,8 @@ def main(argv: Sequence[str]) -> int:
         iteration = _find(known, check_skill_name(arguments.skill), arguments.iteration)
         return publish(known, iteration, datetime.now(timezone.utc))
 
-    return answer("publish", work, lambda: None, named_file(argv))
+    again = ["hitl.sh", "publish", *without_result(argv)]
+    return answer("publish", work, lambda: None, named_file(argv), lambda: again)
 
 
 if __name__ == "__main__":

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import os
+import shlex
 import sys
 from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple, Optional
@@ -16,8 +18,9 @@ from mega_code.paths import SCOPES, is_job_id, script
 from mega_code.plain import plain
 
 SHOWN_APART = ("status", "invariants", "evidence", "evaluation", "reason", "job_id")
-# Line breaks, tabs, and the joiners that emoji and some scripts are written with; none of them steers a terminal.
-VERBATIM = "\n\t\u200c\u200d"
+# Line breaks, tabs, and the joiners and marks of direction that emoji and some scripts are written with; none of them
+# steers a terminal.
+VERBATIM = "\n\t\u200c\u200d\u200e\u200f"
 SUMMARY_CHARS = 300
 VALUE_CHARS = 1000
 command = script
@@ -65,27 +68,35 @@ def _installed(envelope: Envelope) -> list[str]:
     if envelope.get("backup_path"):
         backup = str(envelope["backup_path"])
         lines += [f"Replaced copy kept in {_line(backup)}", f"To undo: {command('install.sh', '--undo', backup)}"]
+    link = envelope.get("other_link")
     if envelope.get("active") is False:
         winner = str(envelope.get("shadowed_by"))
         lines += [
             f"Warning: Claude Code will load {_line(winner)} instead; a global skill wins over a project's.",
-            f"To remove the global copy (it is backed up): {command('install.sh', '--cleanup-original', winner)}",
+            _removal("the global copy", winner, link),
         ]
     elif envelope.get("other_copy"):
         other = str(envelope["other_copy"])
         lines += [
             f"Claude Code will load this copy, and not the project's at {_line(other)}.",
-            f"To remove the project's (it is backed up): {command('install.sh', '--cleanup-original', other)}",
+            _removal("the project's", other, link),
         ]
     return lines
 
 
+def _removal(what: str, path: str, link: Any = None) -> str:
+    """The command that takes a copy away; a link goes by itself, since what it leads to may be needed elsewhere."""
+    if link:
+        return f"To remove {what}, which is a link (what it leads to stays): {_line(shlex.join(['rm', str(link)]))}"
+    project = path.rpartition("/.claude/skills/")[0]
+    elsewhere = ["--project-dir", project] if project and project != os.path.expanduser("~") else []
+    return f"To remove {what} (it is backed up): {_line(command('install.sh', '--cleanup-original', path, *elsewhere))}"
+
+
 def _ready(envelope: Envelope, place: Place) -> list[str]:
     job_id, name = str(envelope.get("job_id")), str(envelope.get("skill_name") or "NAME")
-    origin, original = envelope.get("original_scope"), envelope.get("original_path")
-    scope, project = place.scope or str(origin or "project"), place.project_dir
-    if project is None and origin == "project" and isinstance(original, str):
-        project = original.partition("/.claude/skills/")[0]
+    scope = place.scope or str(envelope.get("original_scope") or "project")
+    project = place.project_dir or original_project(envelope)
     install = ["--job-id", job_id, "--skill-name", name, "--scope", scope]
     if scope == "project" and project is not None:
         install += ["--project-dir", project]
@@ -95,6 +106,14 @@ def _ready(envelope: Envelope, place: Place) -> list[str]:
         f"Staged in {_line(envelope.get('staging_dir'))}",
         f"To install: {command('install.sh', *install)}",
     ]
+
+
+def original_project(envelope: Envelope) -> Optional[str]:
+    """The project that a skill came from; None where it came from none, or that is not known."""
+    path = envelope.get("original_path")
+    if envelope.get("original_scope") != "project" or not isinstance(path, str):
+        return None
+    return path.rpartition("/.claude/skills/")[0]
 
 
 def roi_lines(roi: Any) -> list[str]:
@@ -129,7 +148,8 @@ def _terminal(envelope: Envelope, log: Optional[str]) -> list[str]:
             lines.append(f"{key.capitalize()}: {_summary(result[key])}")
     if result.get("reason") is not None:
         reason = result["reason"] if isinstance(result["reason"], str) else json.dumps(result["reason"])
-        lines.append(f"Reason: {plain(reason, keep=VERBATIM)}")
+        reason = plain(reason.replace("\r\n", "\n"), keep=VERBATIM)
+        lines.append(f"Reason: {reason}")
     roi = result.get("roi")
     measured = ["Measured, and not published:", *roi_lines(roi)] if roi and isinstance(roi, list) else []
     lines += measured
@@ -198,10 +218,14 @@ def _timeout(envelope: Envelope) -> list[str]:
 
 
 def _interrupted(envelope: Envelope) -> list[str]:
-    job_id = envelope["interrupted"]["job_id"]
-    if not is_job_id(job_id):
-        return ["Interrupted; no job had been submitted.", f"To start again: {command('enhance.sh')}"]
-    return [f"Interrupted; job {job_id} goes on.", *_ways_on(job_id)]
+    interrupted = envelope["interrupted"]
+    job_id, again = interrupted["job_id"], _again(interrupted)
+    if again[0] not in SUBMITTING:
+        return ["Interrupted.", _way_on(interrupted)]
+    if is_job_id(job_id):
+        return [f"Interrupted; job {job_id} goes on.", *_ways_on(str(job_id))]
+    how = "Interrupted before the server named a job; starting again is safe, since a job that it has is found again."
+    return [how, _way_on(interrupted)]
 
 
 def _ways_on(job_id: str) -> list[str]:
@@ -213,21 +237,48 @@ def _cancelled(envelope: Envelope) -> list[str]:
     return [f"Job {job_id} is cancelled: it ends with its next step.", f"To see how it ended: {resume(job_id)}"]
 
 
+SUBMITTING = ("enhance.sh", "submit.sh")
 UNKNOWN_JOB = ("http_404", "http_410", "not_found", "invalid_job_id")
+NO_WAY_ON = ("cleanup_path_missing", "cleanup_unsafe_path")
+REFETCHED = ("missing_staging", "missing_artifact", "sha256_mismatch", "download_failed")
+# Codes whose message says what is wrong, and neither it nor the command what to do about it.
+ADVISED = (
+    *("secret_detected", "size_exceeded", "network_failure", "queue_full", "invalid_response"),
+    *("missing_iteration", "invalid_cases", "invalid_gradings", "invalid_draft", "audit_refused", "skill_changed"),
+    *("budget_spent", "model_failure"),
+)
+
+
+def _again(inner: dict[str, Any]) -> list[str]:
+    """The script, and its words, that do again what was not finished."""
+    again = inner.get("again")
+    return [str(word) for word in again] if isinstance(again, list) and again else ["enhance.sh"]
+
+
+def _way_on(inner: dict[str, Any], code: str = "") -> str:
+    """The command that resumes, where there is a job that is not done with; else the one that starts again."""
+    job_id, again = inner.get("job_id"), _again(inner)
+    waits = again[0] in SUBMITTING or code in REFETCHED
+    if waits and is_job_id(job_id) and code not in UNKNOWN_JOB:
+        return f"To resume: {resume(str(job_id))}"
+    return f"To start again: {_line(command(*again))}"
 
 
 def _error(envelope: Envelope) -> list[str]:
     error = envelope["error"]
     code, message = str(error.get("code")), _line(error.get("message"))
     lines = [f"{message} [{plain(code)}]"]
-    if code in CODES:
-        lines.append(CODES[code].remedy)
-    if is_job_id(error.get("job_id")) and code not in UNKNOWN_JOB:
-        lines.append(f"To resume: {resume(error['job_id'])}")
-    elif code == "auth_failure":
+    if code == "auth_failure":
         lines.append(f"To set a key: {command('configure.sh', '--api-key-stdin')}")
-    else:
-        lines.append(f"To start again: {command('enhance.sh')}")
+    elif code in ADVISED or (code in CODES and CODES[code].upstream):
+        lines.append(CODES[code].remedy)
+    if error.get("installed_path"):  # an undo that has nothing to put back
+        lines.append(_removal("it", str(error["installed_path"])))
+        if error.get("backup_path"):
+            before = command("install.sh", "--undo", str(error["backup_path"]))
+            lines.append(f"To undo the install before it: {_line(before)}")
+    elif code not in NO_WAY_ON:
+        lines.append(_way_on(error, code))
     return lines
 
 
@@ -258,6 +309,7 @@ def headline(envelope: Envelope) -> list[str]:
     inner = envelope.get(outcome)
     values: dict[str, Any] = {**envelope, **(inner if isinstance(inner, dict) else {})}
     error = {f"ERROR_{key.upper()}": values.pop(key, None) for key in ("code", "message")} if outcome == "error" else {}
+    values["original_project"] = original_project(values)
     picked = {key: values.get(source) for key, source in HEADLINES.items()}
     return [f"OUTCOME={outcome}"] + [
         f"{key}={_line(int(value) if isinstance(value, bool) else value)}"
@@ -268,8 +320,9 @@ def headline(envelope: Envelope) -> list[str]:
 
 HEADLINES = {
     **{key.upper(): key for key in ("job_id", "skill_name", "status", "artifact_kind", "content_hash", "staging_dir")},
-    **{key.upper(): key for key in ("original_path", "original_scope", "installed_path", "scope", "backup_path")},
-    **{key.upper(): key for key in ("active", "shadowed_by", "other_copy", "elapsed_s", "removed", "restored")},
+    **{key.upper(): key for key in ("original_path", "original_scope", "original_project", "installed_path", "scope")},
+    **{key.upper(): key for key in ("backup_path", "active", "shadowed_by", "other_copy", "other_link", "elapsed_s")},
+    **{key.upper(): key for key in ("removed", "restored")},
     "EXISTING_JOB_ID": "existing_job_id",
 }
 

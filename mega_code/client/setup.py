@@ -10,20 +10,26 @@ from typing import Optional
 
 from mega_code import LAUNCHER, MISSING_PACKAGE, settings, telemetry
 from mega_code.client.check_auth import verify
+from mega_code.client.configure import forget
+from mega_code.client.report import command
 from mega_code.commandline import Parser, as_error, is_missing_package, leave, manual, tell
 from mega_code.console import say
 from mega_code.errors import MegaCodeError
 from mega_code.paths import MEGA_DIR, project_dir
 
+URL, KEY, MODE = settings.CONNECTION_KEYS
+
 
 def set_up(env: Mapping[str, str], project: Optional[str]) -> list[str]:
     """The four lines of setup.sh, once project, mode, server and key have been checked.
 
-    Raises MegaCodeError: `plugin_cache_project_dir`, `invalid_path`, `mode_not_remote`, and those of `verify`.
+    Raises MegaCodeError: `plugin_cache_project_dir`, `invalid_path`, `mode_not_remote`, and those of
+    `check_whole` and `verify`.
     """
     folder = project_dir(project, env)
     known = settings.load(env)
-    check_mode(known)
+    check_mode(known, env)
+    check_whole(known, env)
     verify(known)
     values = {
         "MEGA_DIR": str(MEGA_DIR),
@@ -37,16 +43,38 @@ def set_up(env: Mapping[str, str], project: Optional[str]) -> list[str]:
     return [f"{key}={value}" for key, value in values.items()]
 
 
-def check_mode(known: settings.Settings) -> None:
+def check_mode(known: settings.Settings, env: Mapping[str, str]) -> None:
     """Raises MegaCodeError `mode_not_remote` unless the client mode is `remote`."""
     if known.client_mode == "remote":
         return
     current = f"{known.client_mode[:40]!r}" if known.client_mode else "not set"
+    if known.server_url and not known.embedded:
+        way_out = f"For {URL}: {_set_mode(env)}"
+    elif forget(env):
+        way_out = f"For the embedded gateway, which works where no server, key or mode is set: {forget(env)}"
+    else:
+        way_out = f"For the embedded gateway: {command('gateway.sh', 'start')}"
     raise MegaCodeError(
         "mode_not_remote",
-        f"MEGA_CODE_CLIENT_MODE must be 'remote' and is {current}. Start the embedded gateway with "
-        "scripts/gateway.sh start (where nothing else is configured it needs no mode), or name a server with "
-        "scripts/configure.sh, or add --hitl for the local flow.",
+        f"{MODE} must be 'remote' and is {current}. {way_out}. For another server: {command('configure.sh')}. "
+        "For the local flow: add --hitl.",
+    )
+
+
+def _set_mode(env: Mapping[str, str]) -> str:
+    return f"export {MODE}=remote" if env.get(MODE) else command("configure.sh", "--mode", "remote")
+
+
+def check_whole(known: settings.Settings, env: Mapping[str, str]) -> None:
+    """Raises MegaCodeError where a server's mode or key is configured, and neither its URL nor what a gateway here needs."""
+    merged = settings.with_env_file(env)
+    there = [name for name in (KEY, MODE) if merged.get(name)]
+    if merged.get(URL) or not there or (known.embedded and known.api_key):
+        return
+    raise MegaCodeError(
+        "auth_failure" if known.embedded else "network_failure",
+        f"Of a server only {' and '.join(there)} {'are' if len(there) > 1 else 'is'} set. To name the rest: "
+        f"{command('configure.sh')}. For the embedded gateway, which works where none of it is set: {forget(env)}",
     )
 
 

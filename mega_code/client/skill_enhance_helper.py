@@ -9,7 +9,7 @@ import sys
 from collections.abc import Sequence
 from typing import Any
 
-from mega_code import LAUNCHER, MISSING_PACKAGE, skills
+from mega_code import LAUNCHER, MISSING_PACKAGE, skills, telemetry
 from mega_code.commandline import (
     Parser,
     as_error,
@@ -23,6 +23,7 @@ from mega_code.console import say, warn
 from mega_code.envelope import print_line, render
 from mega_code.errors import MegaCodeError
 from mega_code.paths import DataDir, data_dir, project_dir
+from mega_code.skill import other_name
 
 
 def list_skills(arguments: argparse.Namespace) -> list[dict[str, Any]]:
@@ -51,9 +52,9 @@ def resolve_skill(arguments: argparse.Namespace) -> dict[str, Any]:
         raise MegaCodeError("missing_skill_name", "Name the skill: --name NAME.")
     project = project_dir(arguments.project_dir, os.environ)
     skill = skills.resolve(arguments.name, project, DataDir(data_dir(os.environ)), prefix=True)
-    own = skill.frontmatter.get("name")
-    if own is not None and own != skill.name:
-        warn(f"the skill calls itself {str(own)[:80]!r}; its folder's name {skill.name!r} counts")
+    own = other_name(skill.frontmatter, skill.name)
+    if own:
+        warn(f"the skill calls itself {own!r}; its folder's name {skill.name!r} counts")
     try:
         content = skill.path.read_bytes().decode("utf-8", "replace")
     except OSError as error:
@@ -93,16 +94,26 @@ def main(argv: Sequence[str]) -> int:
     """Print the answer or the error envelope; gives the exit status."""
     open_streams()
     try:
-        arguments = parser().parse_args(argv)
-        return tell(render(arguments.work(arguments)))
+        with telemetry.command("skill_enhance_helper") as span:
+            status = _answer(argv, span)
+            span.set(exit_status=status)
+        return status
     except KeyboardInterrupt:
         return 128 + signal.SIGINT
+
+
+def _answer(argv: Sequence[str], span: telemetry.Span) -> int:
+    try:
+        arguments = parser().parse_args(argv)
+        span.set(mode=arguments.command)
+        return tell(render(arguments.work(arguments)))
     except Exception as error:
         if is_missing_package(error) and LAUNCHER in os.environ:
             return MISSING_PACKAGE
         told = error if isinstance(error, MegaCodeError) else as_error(error)
         print_line(render(told.envelope()))
         say(told.message)
+        span.fail(told.code)
         return told.exit_status
 
 

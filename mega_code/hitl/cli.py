@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Optional
 
 from mega_code import skills, telemetry, workspace
-from mega_code.commandline import Parser, answer, manual, named_file, seconds
+from mega_code.commandline import Parser, answer, manual, named_file, seconds, without_result
 from mega_code.envelope import Envelope
 from mega_code.errors import MegaCodeError
 from mega_code.paths import DataDir, check_skill_name, data_dir, project_dir
@@ -90,7 +90,7 @@ def main(argv: Sequence[str]) -> int:
         done: Envelope = arguments.work(arguments)
         return done
 
-    return answer("hitl", work, lambda: None, named_file(argv))
+    return answer("hitl", work, lambda: None, named_file(argv), lambda: ["hitl.sh", *without_result(argv)])
 
 
 def _positive(value: str) -> int:

@@ -5,10 +5,10 @@ on_terminal() { # whether there is somebody to ask
   [[ -t 0 && -t 2 ]]
 }
 
-needs_gateway() { # whether no server is configured and the embedded gateway does not run
+needs_gateway() { # whether nothing of a server is configured and the embedded gateway does not run
   local shown
-  shown="$(run_python mega_code.client.configure --show)" || return 1 # setup.sh says what is wrong
-  [ -z "$(headline MEGA_CODE_SERVER_URL <<<"$shown")" ]
+  shown="$(run_python mega_code.client.configure --show)" || return 1 # setup.sh says what is wrong, as of half a server
+  ! grep -qE '^MEGA_CODE_(SERVER_URL|API_KEY|CLIENT_MODE)=.' <<<"$shown"
 }
 
 skill_names() { # <project>; one `name (scope)` a line

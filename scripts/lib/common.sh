@@ -56,6 +56,11 @@ project_dir() { # [<given>]
   absolute "${1:-${CLAUDE_PROJECT_DIR:-$PWD}}"
 }
 
+scratch() { # [-d]; a new private file, or folder, where there may be one
+  mktemp "$@" "${TMPDIR:-/tmp}/mega-code.XXXXXX" 2>/dev/null || mktemp "$@" /tmp/mega-code.XXXXXX 2>/dev/null ||
+    die 4 "nothing can be written in /tmp; set TMPDIR to a folder of yours."
+}
+
 headline() { # <key>; reads KEY=value lines, prints the value of the first that fits
   sed -n "s/^$1=//p" | sed -n 1p
 }

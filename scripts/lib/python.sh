@@ -84,6 +84,8 @@ choose_python() {
   local python
   ! with_spans || want_spans
   if [ -n "${MEGA_CODE_PYTHON:-}" ]; then
+    command -v "$MEGA_CODE_PYTHON" >/dev/null || [ -n "$look_only" ] ||
+      die 5 "MEGA_CODE_PYTHON names $MEGA_CODE_PYTHON, which cannot be run; unset it, or name a Python 3.9 or later."
     launcher=("$MEGA_CODE_PYTHON")
   elif command -v uv >/dev/null && prepare_uv; then
     launcher=(uv run --quiet --no-sync --directory "$MEGA_DIR" "${extras[@]}" python)
@@ -153,8 +155,9 @@ run_logged() { # <log> <module> [args...]; stderr to the log and the terminal, s
   unset MEGA_CODE_TERMINAL
   [ ! -t 2 ] || export MEGA_CODE_TERMINAL='5 6'
   [ -n "${launcher[0]-}" ] || choose_python
-  pipe="$(mktemp -d "${TMPDIR:-/tmp}/mega-code.XXXXXX")"
-  mkfifo "$pipe/stderr"
+  # Said out, since `set -e` does not count where the status is asked for.
+  pipe="$(scratch -d)" || exit
+  mkfifo "$pipe/stderr" || die 4 "no pipe can be made in $pipe."
   # shellcheck disable=SC2094
   exec 3<>"$pipe/stderr" 4<"$pipe/stderr" 7>"$pipe/stdout" 8<"$pipe/stdout"
   rm -r -- "$pipe"

@@ -18,6 +18,31 @@ load test_helper
   [ ! -e "$DATA/.env" ]
 }
 
+@test "configure: what may be a key is not repeated, wherever it stands, and one that is none is refused" {
+  for arguments in sk-secret '--mode remote sk-secret' '--force sk-secret' '--show sk-secret'; do
+    IFS=' ' read -ra words <<<"$arguments"
+    run -4 --separate-stderr configure.sh "${words[@]}"
+    [[ "$output" == '' && "$stderr" == "configure: "* && "$stderr" != *sk-secret* ]]
+  done
+  run -4 --separate-stderr configure.sh --api-key-stdin <<<'one two'
+  [[ "$output" == '' && "$stderr" == "configure: An API key is one word"* && "$stderr" != *two* ]]
+  [ ! -e "$DATA/.env" ]
+}
+
+@test "configure: a setting of this shell that wins over what was written is named" {
+  MEGA_CODE_API_KEY=mk-fedcba9876543210 run -0 --separate-stderr configure.sh --server-url https://gateway.example --mode remote \
+    --api-key-stdin <<<'mk-0123456789abcdef'
+  equal "warning: MEGA_CODE_API_KEY of this shell's environment counts, and not what was written; unset MEGA_CODE_API_KEY" "$stderr"
+}
+
+@test "configure: a setting is taken away by its name, and by no other" {
+  run -0 configure.sh --server-url https://gateway.example --mode remote --api-key-stdin <<<'mk-0123456789abcdef'
+  run -0 configure.sh --unset MEGA_CODE_API_KEY --unset MEGA_CODE_CLIENT_MODE
+  equal MEGA_CODE_SERVER_URL=https://gateway.example "$(cat "$DATA/.env")"
+  run -4 --separate-stderr configure.sh --unset PATH
+  [[ "$output" == '' && "$stderr" == *invalid_arguments* ]]
+}
+
 @test "configure: asks on a terminal, without an echo of the key" {
   run -0 on_terminal 'Server URL' https://gateway.example 'API key' mk-0123456789abcdef \
     'Model: ' openai:small 'Model URL' https://models.example/v1 'Model key' sk-fedcba9876543210 -- configure.sh

@@ -132,6 +132,50 @@ Install demo-skill into project scope?"* ]]
   installed project
 }
 
+@test "enhance: content that was submitted from elsewhere goes where it was asked for now" {
+  fake_gateway duplicate
+  skill demo-skill
+  run -2 submit.sh --skill-name demo-skill
+  skill demo-skill global
+  mkdir "$ROOM/other"
+  cd "$ROOM/other"
+  run -0 --separate-stderr enhance.sh demo-skill --yes
+  equal "Installed at $HOME/.claude/skills/demo-skill." "${lines[0]}"
+  cp -R "$PROJECT/.claude/skills/demo-skill" "$HOME/.claude/skills/renamed"
+  cd "$PROJECT"
+  run -0 --separate-stderr enhance.sh renamed --yes
+  equal "Installed at $HOME/.claude/skills/renamed." "${lines[0]}"
+  run ! installed project
+  run -0 --separate-stderr enhance.sh --poll-existing "$JOB" --yes
+  equal "Installed at $HOME/.claude/skills/renamed." "${lines[0]}"
+}
+
+@test "enhance: a folder that is a global skill's goes back there" {
+  fake_gateway
+  skill demo-skill global
+  run -0 --separate-stderr enhance.sh ~/.claude/skills/demo-skill --yes
+  installed global
+  run ! installed project
+  mv ~/.claude/skills "$ROOM/dotfiles"
+  ln -s "$ROOM/dotfiles" ~/.claude/skills
+  run -0 --separate-stderr enhance.sh "$ROOM/dotfiles/demo-skill" --yes
+  equal "Installed at $HOME/.claude/skills/demo-skill." "${lines[0]}"
+}
+
+@test "enhance: a job of before goes into the project that it came from, unless another one is named" {
+  fake_gateway
+  skill demo-skill
+  run -0 submit.sh --skill-name demo-skill
+  mkdir "$ROOM/other"
+  cd "$ROOM/other"
+  run -0 --separate-stderr enhance.sh --poll-existing "$JOB"
+  [[ "$output" == *"To install: "*" --scope project --project-dir '$PROJECT'"* ]]
+  run -0 --separate-stderr enhance.sh --poll-existing "$JOB" --yes
+  equal "Installed at $PROJECT/.claude/skills/demo-skill." "${lines[0]}"
+  run -0 --separate-stderr enhance.sh --poll-existing "$JOB" --yes --project-dir "$ROOM/other"
+  equal "Installed at $ROOM/other/.claude/skills/demo-skill." "${lines[0]}"
+}
+
 @test "enhance: a job of before is waited for by its id" {
   fake_gateway
   run -0 enhance.sh --poll-existing "$JOB" --yes
@@ -197,7 +241,8 @@ To see how it ended: $SCRIPTS/enhance.sh --poll-existing $JOB" "$output"
 @test "enhance: a refused skill is status 4, a server that is away 5, and the report says why" {
   fake_gateway
   run -4 --separate-stderr enhance.sh nobody --yes
-  [[ "$output" == *skill_not_found* ]]
+  [[ "${lines[0]}" == *"[skill_not_found]" && "${#lines[@]}" -eq 2 ]]
+  [[ "${lines[1]}" == "To start again: "*"/enhance.sh nobody --project-dir '$PROJECT'" ]]
   MEGA_CODE_SERVER_URL=http://127.0.0.1:9 run -5 --separate-stderr enhance.sh demo-skill --yes
   [[ "$stderr" == "setup: "* ]]
 }
@@ -211,6 +256,22 @@ To see how it ended: $SCRIPTS/enhance.sh --poll-existing $JOB" "$output"
   [ -f .claude/skills/commit-message/SKILL.md ]
   run -0 --separate-stderr enhance.sh "$REPOSITORY/examples/commit-message" --yes 3>&-
   [[ "$stderr" != *"starting the embedded gateway"* && "$stderr" == *"submitted before; resuming job"* ]]
+}
+
+@test "enhance: of half a server it says the way out, starts nothing for it, and that way leads on" {
+  skill demo-skill
+  run -0 --separate-stderr configure.sh --mode remote
+  equal "warning: a server needs MEGA_CODE_SERVER_URL and MEGA_CODE_API_KEY too; the embedded gateway works where none of the three is set" "$stderr"
+  run -5 --separate-stderr enhance.sh demo-skill --yes
+  equal '' "$output"
+  [[ "$stderr" == "setup: Of a server only MEGA_CODE_CLIENT_MODE is set. To name the rest: "*/configure.sh*" --unset MEGA_CODE_CLIENT_MODE [network_failure]" ]]
+  [ ! -e "$DATA/gateway" ]
+  run -0 configure.sh --unset MEGA_CODE_CLIENT_MODE
+  equal "MEGA_CODE_CLIENT_MODE=" "${lines[0]}"
+  equal '' "$(cat "$DATA/.env")"
+  MEGA_CODE_API_KEY=mk-0123456789abcdef MEGA_CODE_CLIENT_MODE=local run -4 --separate-stderr enhance.sh demo-skill --yes
+  [[ "$stderr" == *"is 'local'."*"where no server, key or mode is set: unset MEGA_CODE_API_KEY MEGA_CODE_CLIENT_MODE. "*--hitl* ]]
+  [ ! -e "$DATA/gateway" ]
 }
 
 @test "enhance: a server in .env is used, and no gateway started" {

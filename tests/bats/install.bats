@@ -64,6 +64,43 @@ fetched() { # a job that is fetched and ready
   grep -q 'Do it' "$PROJECT/.claude/skills/demo-skill/SKILL.md"
 }
 
+@test "install: a global skill that is a link is not offered to the clean-up, and the command that is offered works" {
+  skill demo-skill global
+  mkdir "$ROOM/dotfiles"
+  mv ~/.claude/skills/demo-skill "$ROOM/dotfiles"
+  ln -s "$ROOM/dotfiles/demo-skill" ~/.claude/skills/demo-skill
+  fetched
+  run -0 --separate-stderr install.sh --job-id "$JOB" --skill-name demo-skill --scope project
+  equal "$HOME/.claude/skills/demo-skill" "$(value OTHER_LINK)"
+  shadowing="$(value SHADOWED_BY)"
+  run -0 --separate-stderr report.sh "$(value RESULT_JSON)"
+  line="$(grep '^To remove' <<<"$output")"
+  run -4 --separate-stderr install.sh --cleanup-original "$shadowing"
+  equal cleanup_unsafe_path "$(value ERROR_CODE)"
+  [[ "$(value ERROR_MESSAGE)" == *" It is behind a link, which goes by itself: rm '$HOME/.claude/skills/demo-skill'" ]]
+  printf '%s\n' "${line##*: }" >"$ROOM/command"
+  run -0 bash "$ROOM/command"
+  run ! ls -d ~/.claude/skills/demo-skill
+  [ -f "$ROOM/dotfiles/demo-skill/SKILL.md" ]
+}
+
+@test "install: what failed is reported with the command that does it again" {
+  way_on() { # <argument>...; the last line of the report
+    run -4 --separate-stderr install.sh "$@"
+    run -0 --separate-stderr report.sh "$(value RESULT_JSON)"
+    equal 2 "${#lines[@]}"
+    printf '%s\n' "${lines[1]}"
+  }
+  again="To start again: $(printf %q "$SCRIPTS")/install.sh"
+  equal "$again --undo --skill-name demo-skill --project-dir '$PROJECT'" "$(way_on --undo --skill-name demo-skill)"
+  equal "$again --undo '$ROOM/nowhere' --project-dir '$PROJECT'" "$(way_on --undo "$ROOM/nowhere")"
+  skill demo-skill global
+  mkdir -p "$DATA"
+  printf 'in the way\n' >"$DATA/enhancements"
+  place="$HOME/.claude/skills/demo-skill"
+  equal "$again --cleanup-original '$place' --project-dir '$PROJECT'" "$(way_on --cleanup-original "$place")"
+}
+
 @test "install: --undo with nothing to undo is status 4" {
   run -4 install.sh --undo --skill-name demo-skill
   equal error "$(value OUTCOME)"

@@ -51,7 +51,7 @@ load test_helper
   equal none "$(left 0.5 540)"
   equal 0 "$(left 0 0.5)"
   run -4 --separate-stderr poll.sh --job-id "$JOB" --poll-timeout soon
-  equal "poll: --poll-timeout and --max-wait take seconds, like 90 or 0.5." "$stderr"
+  equal "poll: --poll-timeout takes seconds, like 90 or 0.5; not 'soon'." "$stderr"
 }
 
 @test "poll: Ctrl+C in the middle exits 130 and names the job" {
@@ -121,8 +121,8 @@ load test_helper
   fake_gateway
   run -4 poll.sh --job-id ../../etc
   equal invalid_job_id "$(value ERROR_CODE)"
-  run -4 poll.sh --job-id "$JOB" --max-wait soon
-  equal invalid_arguments "$(value ERROR_CODE)"
+  run -4 --separate-stderr poll.sh --job-id "$JOB" --max-wait soon
+  equal "poll: --max-wait takes seconds, like 90 or 0.5; not 'soon'." "$stderr"
   run -4 --separate-stderr poll.sh
   equal "poll: name the job with --job-id." "$stderr"
   run -4 --separate-stderr poll.sh --job-id

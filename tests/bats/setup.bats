@@ -91,6 +91,13 @@ load test_helper
   [ "${#stderr_lines[@]}" -eq 1 ]
 }
 
+@test "setup: a MEGA_CODE_PYTHON that is gone is one sentence and status 5" {
+  fake_gateway
+  MEGA_CODE_PYTHON="$ROOM/gone" run -5 --separate-stderr setup.sh
+  equal "setup: MEGA_CODE_PYTHON names $ROOM/gone, which cannot be run; unset it, or name a Python 3.9 or later." "$stderr"
+  equal '' "$output"
+}
+
 @test "setup: no server and a wrong key are status 5" {
   fake_gateway
   MEGA_CODE_API_KEY=wrong run -5 --separate-stderr setup.sh

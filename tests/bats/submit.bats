@@ -102,6 +102,31 @@ load test_helper
   done
 }
 
+@test "submit: a TMPDIR that is none costs nothing, and nothing is left anywhere" {
+  fake_gateway
+  skill demo-skill
+  for folder in "$ROOM/missing" /dev/null /proc; do
+    TMPDIR="$folder" run -0 --separate-stderr submit.sh --skill-name demo-skill
+    equal "$JOB" "$(value JOB_ID)"
+    [[ "$stderr" == "packed demo-skill: "* && "$(cat "$(value LOG)")" == *'{"submitted"'* ]]
+    TMPDIR="$folder" run -0 --separate-stderr enhance.sh demo-skill --yes
+    [[ "$output" == "Installed at "* && "$stderr" == "packed demo-skill: "* ]]
+  done
+  run ! ls /stderr /stdout
+}
+
+@test "submit: where no folder for a pipe can be had it says so and uploads nothing" {
+  fake_gateway
+  skill demo-skill
+  mkdir "$ROOM/full"
+  BIN="$ROOM/full" fake mktemp 'exit 1'
+  run -4 --separate-stderr env "PATH=$ROOM/full:$PATH" submit.sh --skill-name demo-skill
+  equal "submit: nothing can be written in /tmp; set TMPDIR to a folder of yours." "$stderr"
+  run -4 --separate-stderr env "PATH=$ROOM/full:$PATH" enhance.sh demo-skill
+  equal "enhance: nothing can be written in /tmp; set TMPDIR to a folder of yours." "$stderr"
+  run ! ls /stderr /stdout
+}
+
 @test "submit: a link or a pipe in the place of a transcript is neither followed nor opened" {
   fake_gateway
   skill demo-skill

@@ -155,6 +155,19 @@ def test_the_commands_that_are_shown_mend_mode_key_and_permissions(known: Room, 
     assert line(screen, ".env") == ("warning", f"{settings}: no setting, and not read, is line 2")
 
 
+def test_the_command_that_is_shown_mends_half_a_server(known: Room) -> None:
+    known.data.mkdir()
+    (known.data / ".env").write_text("MEGA_CODE_CLIENT_MODE=remote\n")
+    status, screen = look(known)
+    assert status == 5 and screen.endswith("\n\nMissing: API key, server.\n")
+    whole = "a server needs URL, key and mode, the embedded gateway none of them"
+    assert line(screen, "server") == ("missing", f"MEGA_CODE_SERVER_URL is not set; {whole}")
+    assert line(screen, "API key") == ("missing", f"none is configured; {whole}")
+    mend(known, screen, -1)
+    status, screen = look(known)
+    assert (status, line(screen, "server")[0]) == (0, "ok")
+
+
 def test_the_commands_that_are_shown_mend_a_hidden_skill_and_an_install_that_was_killed(known: Room) -> None:
     known.add_skill()
     winner = known.add_skill("global")

@@ -6,7 +6,9 @@ import io
 import json
 import os
 import re
+import shutil
 import zipfile
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -89,7 +91,13 @@ def test_the_upload_is_the_contracts_multipart_form(client: Client, fake: FakeGa
     outcome = client("--skill-name", "demo-skill", "--no-wait")
     scanned = bundle.scan(folder)
     assert outcome.envelope == {
-        "submitted": {"job_id": fake.job_id, "content_hash": scanned.content_hash, "skill_name": "demo-skill"}
+        "submitted": {
+            "job_id": fake.job_id,
+            "content_hash": scanned.content_hash,
+            "skill_name": "demo-skill",
+            "original_path": str(folder / "SKILL.md"),
+            "original_scope": "project",
+        }
     }
     (seen,) = fake.seen
     assert seen.headers["authorization"] == f"Bearer {KEY}" and re.fullmatch(
@@ -184,8 +192,46 @@ def test_undo_brings_the_old_skill_back_and_keeps_the_new_one(client: Client, fa
     ]
     assert set(listed[0]) == {"backup_path", "skill_name", "origin", "created_at", "reason"}
     assert client("--list-backups", "--skill-name", "other").envelope == {"backups": []}
-    assert client("--restore-backup", "latest", "--skill-name", "demo-skill").status == 0
-    assert client.leftovers() == []
+    assert client("--restore-backup", "latest", "--skill-name", "demo-skill").code == "invalid_path"
+    assert tree(folder) == old and client.leftovers() == []
+
+
+def test_undo_goes_back_one_install_a_time_and_offers_none_twice(client: Client, fake: FakeGateway) -> None:
+    place = client.skill()
+    first = ready(client)
+    undo = ("--restore-backup", "latest", "--skill-name", "demo-skill")
+    versions = [tree(place)]
+    for text in ("V2", "V3"):
+        fake.files["SKILL.md"] = SKILL_MD.replace("# Demo, enhanced", text).encode()
+        client("--poll-existing", first)
+        assert install(client, first).status == 0
+        versions.append(tree(place))
+    undone = client(*undo)
+    assert (undone.status, tree(place)) == (0, versions[1])
+    assert client("--restore-backup", undone.envelope["backup_path"]).status == 0
+    assert tree(place) == versions[2]
+    assert [client(*undo).status for _ in range(2)] == [0, 0]
+    assert tree(place) == versions[0]
+    nothing = client(*undo)
+    assert (nothing.status, nothing.code, tree(place)) == (4, "invalid_path", versions[0])
+
+
+def test_undo_of_an_install_that_replaced_nothing_says_so_and_undoes_no_other(client: Client) -> None:
+    beside = client.skill(scope="global")
+    old = tree(beside)
+    job_id = ready(client)
+    backup = install(client, job_id, "global").envelope["backup_path"]
+    fresh = install(client, job_id).envelope["installed_path"]
+    new = tree(beside)
+    undo = ("--restore-backup", "latest", "--skill-name", "demo-skill")
+    refused = client(*undo)
+    error = refused.envelope["error"]
+    assert (refused.status, error["code"]) == (4, "invalid_path") and "replaced nothing" in error["message"]
+    assert (error["installed_path"], error["backup_path"]) == (fresh, backup)
+    assert tree(beside) == new and tree(Path(fresh)) == new
+    assert client("--cleanup-original", fresh).status == 0
+    assert client(*undo).envelope["restored"] == str(beside)
+    assert tree(beside) == old and not Path(fresh).exists()
 
 
 def test_a_destination_that_is_a_link_is_replaced_as_a_link(client: Client, tmp_path: Path) -> None:
@@ -225,10 +271,27 @@ def test_a_conflict_names_the_first_job_and_lets_it_be_resumed_here(client: Clie
     folder = client.skill()
     fake.on("POST", "uploads", error(409, "duplicate_content_hash", "seen", existing_job_id=fake.job_id))
     outcome = client("--skill-name", "demo-skill")
-    expected = {"existing_job_id": fake.job_id, "content_hash": bundle.scan(folder).content_hash}
+    asked = {"skill_name": "demo-skill", "original_path": str(folder / "SKILL.md"), "original_scope": "project"}
+    expected = {"existing_job_id": fake.job_id, "content_hash": bundle.scan(folder).content_hash, **asked}
     assert (outcome.status, outcome.envelope) == (2, {"conflict": expected})
     resumed = client("--poll-existing", fake.job_id)
-    assert resumed.envelope["original_path"] == str(folder / "SKILL.md")
+    assert {key: resumed.envelope[key] for key in asked} == asked
+
+
+def test_a_conflict_is_recorded_as_what_was_asked_for_last_and_its_job_stays_as_old_as_it_is(
+    client: Client, fake: FakeGateway
+) -> None:
+    folder = client.skill()
+    client("--skill-name", "demo-skill", "--no-wait")
+    path = client.enhancements / f"{fake.job_id}.job.json"
+    first = {**json.loads(path.read_text()), "submitted_at": "2026-04-22T06:11:55Z"}
+    path.write_text(json.dumps(first))
+    fake.on("POST", "uploads", error(409, "duplicate_content_hash", "seen", existing_job_id=fake.job_id))
+    other = client.home / ".claude" / "skills" / "renamed"
+    shutil.copytree(folder, other)
+    assert client("--skill-name", "renamed").status == 2
+    asked = {"skill_name": "renamed", "skill_path": str(other / "SKILL.md"), "scope": "global"}
+    assert json.loads(path.read_text()) == {**first, **asked}
 
 
 def test_a_timeout_names_the_job_and_resuming_needs_nothing_remembered(client: Client, fake: FakeGateway) -> None:
@@ -387,6 +450,24 @@ def test_a_frontmatter_that_breaks_the_contract_keeps_the_bundle_for_a_look(clie
     assert not (client.enhancements / fake.job_id).exists() and client.leftovers() == []
 
 
+def test_a_skill_md_that_is_no_utf_8_keeps_the_bundle_and_says_where(client: Client, fake: FakeGateway) -> None:
+    client.skill()
+    fake.files["SKILL.md"] = SKILL_MD.encode() + b"\xff"
+    outcome = client("--skill-name", "demo-skill")
+    rejected = client.enhancements / f"{fake.job_id}.rejected"
+    message = f"The enhanced SKILL.md is not UTF-8. The bundle is kept in {str(rejected)!r}."
+    assert (outcome.code, outcome.envelope["error"]["message"]) == ("invalid_frontmatter", message)
+    assert tree(rejected) == fake.files
+
+
+@pytest.mark.parametrize("name", ["123", "0123", "2024-01-01", "true", "1e3"])
+def test_a_name_without_quotes_that_yaml_takes_for_something_else_is_no_other_name(client: Client, name: str) -> None:
+    client.skill(name, text=f"---\nname: {name}\ndescription: d\n---\n")
+    assert "calls itself" not in client("--skill-name", name, "--no-wait").stderr
+    client.skill("other", text=f"---\nname: {name}\ndescription: d\n---\n")
+    assert "calls itself" in client("--skill-name", "other", "--no-wait").stderr
+
+
 def test_a_name_in_the_frontmatter_that_differs_is_a_warning(client: Client, fake: FakeGateway) -> None:
     client.skill()
     fake.files["SKILL.md"] = SKILL_MD.replace("name: demo-skill", "name: other").encode()
@@ -399,6 +480,44 @@ def test_missing_hashes_are_one_warning_and_no_obstacle(client: Client, fake: Fa
     fake.file_extra = {relpath: {"sha256": None} for relpath in fake.files}
     outcome = client("--skill-name", "demo-skill")
     assert outcome.status == 0 and outcome.stderr.count("SHA-256") == 1
+
+
+def test_a_file_without_a_hash_that_changes_after_its_download_is_not_installed(
+    client: Client, fake: FakeGateway
+) -> None:
+    client.skill()
+    fake.file_extra = {"scripts/run.sh": {"sha256": None}}
+    job_id = ready(client)
+    staged = client.enhancements / job_id / "scripts/run.sh"
+    content = staged.read_bytes()
+    staged.write_bytes(content[::-1])
+    assert install(client, job_id).code == "sha256_mismatch"
+    assert ready(client) == job_id and staged.read_bytes() == content
+    assert install(client, job_id).status == 0
+
+
+def test_a_staged_file_that_became_a_link_or_a_pipe_is_not_what_was_published(client: Client) -> None:
+    client.skill()
+    job_id = ready(client)
+    staged = client.enhancements / job_id / "SKILL.md"
+    spoilers: list[Callable[[Path], object]] = [lambda path: path.symlink_to("/etc/passwd"), os.mkfifo]
+    for spoil in spoilers:
+        staged.unlink()
+        spoil(staged)
+        refused = install(client, job_id)
+        assert (refused.status, refused.code) == (4, "sha256_mismatch"), refused
+
+
+def test_what_stands_in_the_place_of_a_staging_dir_goes_for_good(client: Client, fake: FakeGateway) -> None:
+    client.skill()
+    staged = client.enhancements / fake.job_id
+    client.enhancements.mkdir()
+    makers: list[Callable[[Path], object]] = [os.mkfifo, lambda path: path.symlink_to("/nowhere"), os.mkdir]
+    for make in makers:
+        make(staged)
+        ready(client)
+        assert tree(staged) == fake.files and client.leftovers() == []
+        shutil.rmtree(staged)
 
 
 def test_the_mode_in_the_manifest_decides_over_the_first_line(client: Client, fake: FakeGateway) -> None:

@@ -298,16 +298,35 @@ def test_a_collector_that_fails_costs_one_line_and_no_result(client: Client, how
 def test_a_session_pays_once_for_its_collector_and_the_next_one_tries_again(
     client: Client, collector: Collector
 ) -> None:
+    def complaints(session: str) -> int:
+        return said(client, MEGA_CODE_SESSION_ID=session, **env)[1].count("spans are not sent")
+
     with collectors.broken("refuses") as env:
-        says = [said(client, MEGA_CODE_SESSION_ID=SESSION, **env)[1] for _ in range(2)]
-    assert [text.count("spans are not sent") for text in says] == [1, 0]
-    said(client, MEGA_CODE_SESSION_ID=SESSION, **collector.env)
-    assert collector.spans == []
-    said(client, MEGA_CODE_SESSION_ID="another", **collector.env)
-    an_hour_ago = time.time() - 3600
-    os.utime(client.data / "runtime/spans-given-up", (an_hour_ago, an_hour_ago))
-    said(client, MEGA_CODE_SESSION_ID=SESSION, **collector.env)
-    assert [span.attributes["mega_code.session_id"] for span in collector.spans] == ["another", SESSION]
+        assert [complaints(SESSION), complaints(SESSION)] == [1, 0]
+        said(client, MEGA_CODE_SESSION_ID=SESSION, **collector.env)  # another collector is tried at once
+        assert [span.attributes["mega_code.session_id"] for span in collector.spans] == [SESSION]
+        an_hour_ago = time.time() - 3600
+        os.utime(client.data / "runtime/spans-given-up", (an_hour_ago, an_hour_ago))
+        assert [complaints(SESSION), complaints("another"), complaints("another")] == [1, 1, 0]
+
+
+def test_what_lists_and_reads_skills_tells_how_it_ended(client: Client, collector: Collector) -> None:
+    client.skill()
+    module, env = "mega_code.client.skill_enhance_helper", {"MEGA_CODE_SESSION_ID": SESSION, **collector.env}
+    for arguments in (
+        ("list-skills", "--all"),
+        ("resolve-skill", "--name", "demo"),
+        ("resolve-skill", "--name", "none"),
+    ):
+        client.popen(*arguments, module=module, **env).communicate(timeout=60)
+    told = [
+        (span.name, span.attributes["mega_code.mode"], span.attributes["mega_code.exit_status"])
+        for span in collector.spans
+    ]
+    name = "skill_enhance_helper"
+    assert told == [(name, "list-skills", 0), (name, "resolve-skill", 0), (name, "resolve-skill", 4)]
+    assert [span.attributes.get("error.type") for span in collector.spans] == [None, None, "skill_not_found"]
+    telemetry_tables.check(collector.spans)
 
 
 def test_an_answer_without_end_is_not_read(monkeypatch: pytest.MonkeyPatch) -> None:

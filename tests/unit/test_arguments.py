@@ -34,6 +34,7 @@ def lines(hitl: int = 0, name: str = "", timeout: str = "1200", job: str = "", r
         ("--Hitl foo --poll-timeout 0", lines(1, "foo", "0", residual="foo --poll-timeout 0")),
         ("--poll-timeout 99999999999", lines(timeout="99999999999", residual="--poll-timeout 99999999999")),
         ("foo\n--poll-timeout=2.5", lines(0, "foo", "2.5", residual="foo --poll-timeout 2.5")),
+        ("--poll-timeout 0.0000001", lines(timeout="0.000001", residual="--poll-timeout 0.000001")),
         (f"--poll-existing {JOB}", lines(job=JOB, residual=f"--poll-existing {JOB}")),
     ],
 )

@@ -66,7 +66,9 @@ def siblings(place: Path) -> list[str]:
 
 def test_a_free_place_is_taken_without_a_backup(place: Path, data: DataDir, swap: places.Exchange) -> None:
     assert places.put(place, filled("new"), "install", data, swap) == (place, None)
-    assert content(place) == {"new"} and siblings(place) == [] and not data.enhancements.exists()
+    assert content(place) == {"new"} and siblings(place) == [] and backups.listing(data) == []
+    (noted,) = backups.standing(data, [place])
+    assert (noted["origin"], noted["backup_path"], noted["reason"]) == (str(place), None, "install")
 
 
 def test_what_stood_there_becomes_a_backup_with_a_note(place: Path, data: DataDir, swap: places.Exchange) -> None:
@@ -87,6 +89,18 @@ def test_a_file_or_a_link_in_the_way_is_replaced_as_it_is(
     assert backup and content(place) == {"new"} and os.path.islink(backup) == (kind != "file")
 
 
+def test_a_pipe_in_a_skill_goes_into_the_backup_and_comes_back(
+    place: Path, data: DataDir, swap: places.Exchange
+) -> None:
+    places.put(place, filled("old"), "install", data, swap)
+    os.mkfifo(place / "pipe", 0o600)
+    done = places.put(place, filled("new"), "install", data, swap)
+    places.restore(backups.find(str(done.backup_path), data), data)
+    assert (place / "pipe").is_fifo()
+    (place / "pipe").unlink()
+    assert content(place) == {"old"} and siblings(place) == []
+
+
 def test_a_failure_while_filling_leaves_everything_as_it_was(place: Path, data: DataDir, swap: places.Exchange) -> None:
     places.put(place, filled("old"), "install", data, swap)
 
@@ -100,7 +114,8 @@ def test_a_failure_while_filling_leaves_everything_as_it_was(place: Path, data: 
 
 
 def test_without_a_backup_the_old_content_goes_back(place: Path, data: DataDir, swap: places.Exchange) -> None:
-    places.put(place, filled("old"), "install", data, swap)
+    place.parent.mkdir(parents=True)
+    filled("old")(place)
     data.root.mkdir()
     data.enhancements.write_text("in the way")
     with pytest.raises(OSError, match="exists"):

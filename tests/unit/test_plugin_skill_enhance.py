@@ -197,7 +197,7 @@ def test_values_are_escaped_inside_double_quotes() -> None:
     resolving = next(move for move in follow(outputs, {}) if isinstance(move, Bash) and "skills.sh" in move.command)
     printing = resolving.command.replace(f'"{FOLDER}/scripts/skills.sh"', "printf '%s\\n'")
     words = subprocess.run(["bash", "-c", printing], check=True, capture_output=True, text=True).stdout.splitlines()
-    assert words == ["resolve", "demo", "--project-dir", folder]
+    assert words == ["resolve", "demo", "--project-dir", folder, "--session-id", "s-1"]
 
 
 def test_the_local_flow_is_read_and_followed() -> None:

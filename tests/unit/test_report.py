@@ -98,7 +98,16 @@ def test_a_backup_and_a_shadowing_copy_are_named_with_the_commands_that_help() -
     assert "Replaced copy kept in /d/x backup/demo" in lines
     assert report.command("install.sh", "--undo", "/d/x backup/demo") in lines
     assert "Claude Code will load /h/.claude/skills/demo/SKILL.md instead" in lines
-    assert "--cleanup-original /h/.claude/skills/demo/SKILL.md" in lines
+    assert lines.endswith("--cleanup-original /h/.claude/skills/demo/SKILL.md --project-dir /h")
+
+
+@pytest.mark.parametrize("active", [True, False])
+def test_a_link_that_is_in_the_way_goes_by_itself(active: bool) -> None:
+    copy, link = "/h/.claude/skills/demo/SKILL.md", "/h/.claude/skills/demo"
+    shadowed = None if active else copy
+    text = report.text(installed(active=active, shadowed_by=shadowed, other_copy=copy, other_link=link))
+    assert text.splitlines()[-1].endswith(", which is a link (what it leads to stays): rm /h/.claude/skills/demo")
+    assert "--cleanup-original" not in text
 
 
 def test_a_terminal_job_is_told_whole_and_in_order() -> None:
@@ -150,6 +159,8 @@ def test_a_terminal_job_with_odd_types_is_still_told() -> None:
 def test_a_reason_is_verbatim_whatever_it_is_written_with() -> None:
     lines = report.text(terminal(reason="a\tb \N{MAN}\u200d\N{WOMAN}")).splitlines()
     assert lines[1] == "Reason: a\tb \N{MAN}\u200d\N{WOMAN}"
+    marked = report.text(terminal(reason="a\r\n\u200fb\u200e")).splitlines()
+    assert marked[1:3] == ["Reason: a", "\u200fb\u200e"]
     assert report.text(terminal(reason={"code": "x"})).splitlines()[1] == 'Reason: {"code": "x"}'
 
 
@@ -204,16 +215,63 @@ def test_a_job_that_goes_on_can_be_resumed_or_cancelled(envelope: dict[str, Any]
 
 @pytest.mark.parametrize("code", sorted(CODES))
 def test_every_error_names_its_code_and_what_to_do(code: str) -> None:
-    lines = report.text({"error": {"code": code, "message": "It broke."}}).splitlines()
-    assert lines[0] == f"It broke. [{code}]"
-    assert len(lines) == 3 and lines[1] == CODES[code].remedy
-    way_on = ("configure.sh", "--api-key-stdin") if code == "auth_failure" else ("enhance.sh",)
-    assert lines[2].endswith(report.command(*way_on))
+    again = ["enhance.sh", "demo", "--project-dir", "/a b"]
+    lines = report.text({"error": {"code": code, "message": "It broke.", "again": again}}).splitlines()
+    expected = [f"It broke. [{code}]", f"To start again: {report.command(*again)}"]
+    if code == "auth_failure":
+        expected.insert(1, f"To set a key: {report.command('configure.sh', '--api-key-stdin')}")
+    elif code in report.ADVISED or CODES[code].upstream:
+        expected.insert(1, CODES[code].remedy)
+    elif code in ("cleanup_path_missing", "cleanup_unsafe_path"):  # the same again would end in the same way
+        expected.pop()
+    assert lines == expected
 
 
-def test_an_interruption_before_any_job_says_that_nothing_changed() -> None:
-    text = report.text({"interrupted": {"job_id": None, "elapsed_s": 0.1}})
-    assert text.startswith("Interrupted; no job had been submitted.\n")
+@pytest.mark.parametrize("code", sorted(CODES))
+def test_what_to_do_about_a_code_is_said_in_the_words_of_the_scripts(code: str) -> None:
+    module_words = ("--poll-existing", "--install-", "--list-cached", "--restore-backup", "JOB_ID")
+    assert not any(word in CODES[code].remedy for word in module_words)
+
+
+INSTALL = ["install.sh", "--job-id", JOB, "--skill-name", "demo", "--scope", "project"]
+
+
+@pytest.mark.parametrize(
+    ("code", "way_on"),
+    [
+        ("install_failed", f"To start again: {report.command(*INSTALL)}"),
+        ("sha256_mismatch", f"To resume: {report.command('enhance.sh', '--poll-existing', JOB)}"),
+    ],
+)
+def test_an_install_that_failed_is_done_again_or_fetched_again(code: str, way_on: str) -> None:
+    envelope = {"error": {"code": code, "message": "It broke.", "job_id": JOB, "again": INSTALL}}
+    assert report.text(envelope).splitlines() == [f"It broke. [{code}]", way_on]
+
+
+def test_an_undo_that_has_nothing_to_put_back_says_how_to_remove_what_stands_there() -> None:
+    place = "/p/.claude/skills/demo"
+    about = {"installed_path": place, "backup_path": "/d/x-backup/demo", "again": ["install.sh", "--undo"]}
+    remove = report.command("install.sh", "--cleanup-original", place, "--project-dir", "/p")
+    assert report.text({"error": {"code": "invalid_path", "message": "It broke.", **about}}).splitlines() == [
+        "It broke. [invalid_path]",
+        f"To remove it (it is backed up): {remove}",
+        f"To undo the install before it: {report.command('install.sh', '--undo', '/d/x-backup/demo')}",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("again", "sentence"),
+    [
+        (
+            ["enhance.sh", "demo"],
+            "Interrupted before the server named a job; starting again is safe, since a job that it has is found again.",
+        ),
+        (["install.sh", "--undo", "/b"], "Interrupted."),
+    ],
+)
+def test_an_interruption_claims_nothing_that_is_not_known(again: list[str], sentence: str) -> None:
+    text = report.text({"interrupted": {"job_id": None, "elapsed_s": 0.1, "again": again}})
+    assert text.splitlines() == [sentence, f"To start again: {report.command(*again)}"]
 
 
 @pytest.mark.parametrize(

@@ -7,7 +7,7 @@ import shutil
 from collections.abc import Iterator, Mapping
 
 from mega_code import model_settings, settings
-from mega_code.client.configure import mask
+from mega_code.client.configure import forget, mask
 from mega_code.client.doctor import asking
 from mega_code.client.doctor.facts import Fact, missing, ok, unbroken, warning
 from mega_code.console import conceal
@@ -17,6 +17,7 @@ from mega_code.paths import script
 
 URL, KEY, MODE = settings.CONNECTION_KEYS
 CONFIGURE = "configure.sh"
+WHOLE = "a server needs URL, key and mode, the embedded gateway none of them"
 
 
 def is_embedded(known: settings.Settings) -> bool:
@@ -39,11 +40,16 @@ def _mode(known: settings.Settings, env: Mapping[str, str]) -> Fact:
         return ok("mode", "remote")
     found = f"{MODE} is {known.client_mode[:40]!r}" if known.client_mode else f"{MODE} is not set"
     mend = f"export {MODE}=remote" if env.get(MODE) else script(CONFIGURE, "--mode", "remote")
+    if is_embedded(known) and forget(env):
+        found, mend = f"{found}; {WHOLE}", forget(env)
+        return missing("mode", found, mend, BAD_INPUT)
     return missing("mode", f"{found}; a server needs 'remote'", mend, BAD_INPUT)
 
 
 def _key(known: settings.Settings, env: Mapping[str, str]) -> Fact:
     if not known.api_key:
+        if is_embedded(known):
+            return missing("API key", f"none is configured; {WHOLE}", forget(env), NETWORK)
         return missing("API key", "none is configured", _new_key(env), NETWORK)
     conceal(known.api_key)
     source = "environment" if env.get(KEY) else "embedded gateway" if _is_own(known) else ".env"
@@ -63,7 +69,7 @@ def _new_key(env: Mapping[str, str]) -> str:
 def _server(known: settings.Settings, env: Mapping[str, str]) -> Fact:
     configure = f"unset {URL} && {script(CONFIGURE)}" if env.get(URL) else script(CONFIGURE)
     if not known.server_url:
-        return missing("server", f"{URL} is not set, though a mode or key is", configure, NETWORK)
+        return missing("server", f"{URL} is not set; {WHOLE}", forget(env), NETWORK)
     try:
         url = settings.check_server_url(known.server_url)
     except MegaCodeError as error:

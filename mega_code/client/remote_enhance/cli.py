@@ -59,7 +59,7 @@ def parser() -> Parser:
     mode.add_argument("--restore-backup", metavar="BACKUP_DIR", help="undo an install; 'latest' with --skill-name")
     mode.add_argument("--list-backups", action="store_true", help="list what was replaced or removed")
     own.add_argument("--skill-name", metavar="NAME", help="the skill")
-    own.add_argument("--skill-dir", metavar="DIR", help="a skill folder that lies in neither scope")
+    own.add_argument("--skill-dir", metavar="DIR", help="a skill folder anywhere")
     own.add_argument("--install-location", choices=SCOPES, help="where to install")
     own.add_argument(
         "--allow-secret", metavar="RELPATH", action="append", default=[], help="pack this file all the same"
@@ -79,15 +79,44 @@ def parser() -> Parser:
 def main(argv: Sequence[str]) -> int:
     """Run the command; gives its exit status."""
     run: Optional[modes.Run] = None
+    again: list[str] = []
 
     def work() -> Envelope:
-        nonlocal run
+        nonlocal run, again
         arguments = parser().parse_args(argv)
+        again = _again(arguments)
         _check_modes(arguments)
         run = modes.Run(settings.load(os.environ))
         return _dispatch(arguments, run)
 
-    return answer("remote_enhance", work, lambda: run.job_id if run else None, named_file(argv))
+    return answer("remote_enhance", work, lambda: run.job_id if run else None, named_file(argv), lambda: again)
+
+
+def _again(arguments: argparse.Namespace) -> list[str]:
+    """The script, and its words, that do the same again; none for what a job's id resumes."""
+    name = ["--skill-name", arguments.skill_name] if arguments.skill_name else []
+    project = ["--project-dir", arguments.project_dir] if arguments.project_dir else []
+    if arguments.poll_existing is not None or arguments.list_backups:
+        return []
+    if arguments.list_cached:
+        return ["skills.sh", "cached", *name[1:]]
+    if arguments.cleanup_original is not None:
+        return ["install.sh", "--cleanup-original", arguments.cleanup_original, *project]
+    if arguments.restore_backup is not None:
+        what = name if arguments.restore_backup == "latest" else [arguments.restore_backup]
+        return ["install.sh", "--undo", *what, *project]
+    if arguments.install_existing is not None:
+        scope = ["--scope", arguments.install_location] if arguments.install_location else []
+        return ["install.sh", "--job-id", arguments.install_existing, *name, *scope, *project]
+    if arguments.allow_secret:
+        allowed = [word for relpath in arguments.allow_secret for word in ("--allow-secret", relpath)]
+        return [
+            "submit.sh",
+            *(["--skill-dir", arguments.skill_dir] if arguments.skill_dir else name),
+            *allowed,
+            *project,
+        ]
+    return ["enhance.sh", *([os.path.abspath(arguments.skill_dir)] if arguments.skill_dir else name[1:]), *project]
 
 
 def _check_modes(arguments: argparse.Namespace) -> None:

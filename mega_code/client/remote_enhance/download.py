@@ -27,8 +27,8 @@ WORKERS = 12
 RETRIED = (429, 502, 503, 504)
 
 
-def fetch(files: Sequence[File], source: Source, target: Path, rejected: Path, caps: Caps = CAPS) -> None:
-    """Download `files` and make them the staging dir `target` in one rename.
+def fetch(files: Sequence[File], source: Source, target: Path, rejected: Path, caps: Caps = CAPS) -> dict[str, str]:
+    """Download `files` and make them the staging dir `target` in one rename; the SHA-256 of those that came without.
 
     A bundle that breaks the frontmatter contract becomes `rejected` instead. Raises MegaCodeError: `invalid_path`,
     `size_exceeded`, `sha256_mismatch`, `download_failed`, `invalid_frontmatter`; then there is no `target`.
@@ -39,25 +39,27 @@ def fetch(files: Sequence[File], source: Source, target: Path, rejected: Path, c
         warn(f"{unverified} of {len(files)} files come without a SHA-256 and cannot be verified")
     try:
         with staging.building(target) as folder:
-            _Download(files, folder, caps).run()
+            download = _Download(files, folder, caps)
+            download.run()
             with telemetry.span("verify", files=len(files)):
                 _check_contract(folder, rejected)
             staging.publish(folder, target)
     except OSError as error:
         raise MegaCodeError("download_failed", f"The files could not be stored: {error.strerror}.") from None
     say(f"{len(files)} file{'s' if len(files) > 1 else ''} downloaded and verified")
+    return download.digests
 
 
 def _check_contract(folder: Path, rejected: Path) -> None:
     try:
-        text = (folder / SKILL_MD).read_bytes().decode()
-        check_enhanced(parse_frontmatter(text))
+        check_enhanced(parse_frontmatter((folder / SKILL_MD).read_bytes().decode()))
+        return
     except UnicodeDecodeError:
-        staging.publish(folder, rejected)
-        raise MegaCodeError("invalid_frontmatter", "The enhanced SKILL.md is not UTF-8.") from None
+        reason = "The enhanced SKILL.md is not UTF-8."
     except MegaCodeError as error:
-        staging.publish(folder, rejected)
-        raise MegaCodeError(error.code, f"{error.message} The bundle is kept in {str(rejected)!r}.") from None
+        reason = error.message
+    staging.publish(folder, rejected)
+    raise MegaCodeError("invalid_frontmatter", f"{reason} The bundle is kept in {str(rejected)!r}.")
 
 
 class _Received:
@@ -91,6 +93,7 @@ class _Download:
         self.finished = 0
         self.bytes = 0
         self.errors: dict[int, BaseException] = {}
+        self.digests: dict[str, str] = {}
 
     def run(self) -> None:
         """Raises the error of the first file, in the manifest's order, that failed."""
@@ -134,6 +137,8 @@ class _Download:
             os.fchmod(stream.fileno(), 0o644 | mode & 0o111)
             stream.flush()
             os.fsync(stream.fileno())
+        if not file.sha256:
+            self.digests[file.relpath] = received.digest.hexdigest()
         if file.sha256 and received.digest.hexdigest() != file.sha256:
             raise MegaCodeError("sha256_mismatch", f"{file.relpath!r} is not the file that was published.")
         if file.size is not None and received.size != file.size:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import os
+import shlex
 from collections.abc import Sequence
 from pathlib import Path
 from typing import NamedTuple, Optional
@@ -14,7 +15,7 @@ from mega_code.client.remote_enhance.manifest import File
 from mega_code.console import warn
 from mega_code.errors import MegaCodeError
 from mega_code.paths import DataDir, skills_root
-from mega_code.skill import SKILL_MD, parse_frontmatter
+from mega_code.skill import SKILL_MD, other_name, parse_frontmatter
 from mega_code.skills import other_copy
 
 
@@ -22,13 +23,14 @@ class Installed(NamedTuple):
     """Where the skill stands now.
 
     `other_copy` is the SKILL.md of the same skill in the other scope, `shadowed_by` that one if Claude Code loads it
-    instead; None where there is none.
+    instead, and `other_link` its folder if that is a link, which no clean-up follows; None where there is none.
     """
 
     path: Path
     backup_path: Optional[Path]
     other_copy: Optional[Path]
     shadowed_by: Optional[Path]
+    other_link: Optional[Path]
 
 
 def install(staged: Path, files: Sequence[File], name: str, scope: str, project: Path, data: DataDir) -> Installed:
@@ -46,7 +48,9 @@ def install(staged: Path, files: Sequence[File], name: str, scope: str, project:
         raise MegaCodeError("install_failed", f"{str(place)!r} could not be replaced: {error}.") from None
     other = other_copy(name, scope, project)
     # Claude Code ranks global above project.
-    return Installed(done.path, done.backup_path, other, other if scope == "project" else None)
+    shadowed_by = other if scope == "project" else None
+    link = other.parent if other and other.parent.is_symlink() else None
+    return Installed(done.path, done.backup_path, other, shadowed_by, link)
 
 
 def _copy(staged: Path, folder: Path, files: Sequence[File]) -> None:
@@ -70,9 +74,16 @@ def _copy(staged: Path, folder: Path, files: Sequence[File]) -> None:
 
 
 def _compare_names(staged: Path, name: str) -> None:
-    own = parse_frontmatter((staged / SKILL_MD).read_text("utf-8", "replace")).get("name")
-    if own is not None and own != name:
-        warn(f"the skill calls itself {str(own)[:80]!r}, its folder is {name!r}; Claude Code goes by the folder")
+    own = other_name(parse_frontmatter((staged / SKILL_MD).read_text("utf-8", "replace")), name)
+    if own:
+        warn(f"the skill calls itself {own!r}, its folder is {name!r}; Claude Code goes by the folder")
+
+
+def _word_of_link(path: str) -> str:
+    """How to take a link away that leads to where no clean-up goes."""
+    spelt = Path(os.path.abspath(path))
+    link = next((place for place in (spelt, spelt.parent) if place.is_symlink()), None)
+    return f" It is behind a link, which goes by itself: {shlex.join(['rm', str(link)])}" if link else ""
 
 
 def clean_up(path: str, project: Path, data: DataDir) -> tuple[Path, Path]:
@@ -91,7 +102,8 @@ def clean_up(path: str, project: Path, data: DataDir) -> tuple[Path, Path]:
     roots = [Path(os.path.realpath(skills_root(scope, project))) for scope in ("global", "project")]
     if not any(root in resolved.parents for root in roots):
         raise MegaCodeError(
-            "cleanup_unsafe_path", f"{path!r} does not lie inside a skills folder; nothing was removed."
+            "cleanup_unsafe_path",
+            f"{path!r} does not lie inside a skills folder; nothing was removed.{_word_of_link(path)}",
         )
     if not named:
         raise MegaCodeError("cleanup_path_missing", f"There is nothing at {path!r}.")

@@ -43,11 +43,12 @@ class Run:
     def submit(self, skill: Skill, allow_secret: Sequence[str]) -> Envelope:
         """Package and upload; the record of the job is on the disk before this returns."""
         from mega_code.client.remote_enhance.api import Gateway
+        from mega_code.skill import other_name
 
         gateway = Gateway.of(self.settings)
-        own = skill.frontmatter.get("name")
-        if own is not None and own != skill.name:
-            warn(f"the skill calls itself {str(own)[:80]!r}; its folder's name {skill.name!r} counts")
+        own = other_name(skill.frontmatter, skill.name)
+        if own:
+            warn(f"the skill calls itself {own!r}; its folder's name {skill.name!r} counts")
         with telemetry.span("package", skill_name=skill.name) as span:
             bundle, archive = self._pack(skill, allow_secret)
             size = archive.seek(0, os.SEEK_END)
@@ -65,8 +66,7 @@ class Run:
             self.job_id = answer["job_id"]
             self._record(skill, bundle, gateway)
         say(f"submitted as job {self.job_id}")
-        submitted = {"job_id": self.job_id, "content_hash": bundle.content_hash, "skill_name": skill.name}
-        return {"submitted": submitted}
+        return {"submitted": {"job_id": self.job_id, "content_hash": bundle.content_hash, **_asked(skill)}}
 
     def _pack(self, skill: Skill, allow_secret: Sequence[str]) -> tuple[Bundle, IO[bytes]]:
         import tempfile
@@ -88,18 +88,20 @@ class Run:
         if not is_job_id(existing):
             raise MegaCodeError("invalid_response", "The server knows this content but names no job for it.")
         self.job_id = str(existing)
-        if not records.read_job(self.data, self.job_id):
-            # Submitted from elsewhere; with a record, resuming needs nothing remembered here either.
-            self._record(skill, bundle, gateway)
-        return {"conflict": {"existing_job_id": existing, "content_hash": bundle.content_hash}}
+        # The same content may have been submitted under another name or from another place: what was asked for last is
+        # where the result belongs, whoever resumes the job.
+        self._record(skill, bundle, gateway)
+        return {"conflict": {"existing_job_id": existing, "content_hash": bundle.content_hash, **_asked(skill)}}
 
     def _record(self, skill: Skill, bundle: Bundle, gateway: Gateway) -> None:
+        """Remember what was asked for; where the job is known already, since when stays as it is."""
         assert self.job_id
+        since = records.read_job(self.data, self.job_id).get("submitted_at")
         submission = records.Submission(
             self.job_id, skill.name, str(skill.path), skill.scope, bundle.content_hash, gateway.server_url
         )
         try:
-            records.write_job(self.data, submission)
+            records.write_job(self.data, submission, since)
         except OSError as error:
             warn(f"the job could not be recorded ({error.strerror}); note its id: {self.job_id}")
 
@@ -211,18 +213,23 @@ class Run:
 
         files = manifest.read(result)
         target = self.data.staging(job_id)
-        if staging.is_whole(target, files):
+        if staging.is_whole(target, records.files(self.data, job_id, result)):
             say("the files are here already, and whole")
             return
         source = manifest.Source(server_url, self.settings.host_suffixes)
         with telemetry.span("download", job_id=job_id, files=len(files)):
-            download.fetch(files, source, target, self.data.rejected(job_id))
+            digests = download.fetch(files, source, target, self.data.rejected(job_id))
+        try:
+            if digests:
+                records.write_digests(self.data, job_id, digests)
+        except OSError as error:
+            warn(f"what came without a SHA-256 cannot be verified later either: {error.strerror}")
 
     # Installing
 
     def install(self, job_id: str, name: str, scope: str, project: Path) -> Envelope:
         """Install from the staging dir; the gateway is asked only where the cache is gone."""
-        from mega_code.client.remote_enhance import install, manifest
+        from mega_code.client.remote_enhance import install
 
         self.job_id = job_id = check_job_id(job_id)
         check_skill_name(name)
@@ -235,7 +242,7 @@ class Run:
                 f"Job {job_id} ended {result.get('status')}, with nothing to install.",
                 job_id=job_id,
             )
-        files = manifest.read(result)
+        files = records.files(self.data, job_id, result)
         with telemetry.span("install", job_id=job_id, skill_name=name, scope=scope, files=len(files)):
             done = install.install(self.data.staging(job_id), files, name, scope, project, self.data)
         own = {key: value for key, value in result.items() if key != "skill_name"}
@@ -249,6 +256,7 @@ class Run:
             "active": done.shadowed_by is None,
             "shadowed_by": str(done.shadowed_by) if done.shadowed_by else None,
             "other_copy": str(done.other_copy) if done.other_copy else None,
+            "other_link": str(done.other_link) if done.other_link else None,
             "job_id": job_id,
             "skill_name": name,
             "scope": scope,
@@ -273,8 +281,14 @@ class Run:
             ) from None
 
 
+def _asked(skill: Skill) -> dict[str, str]:
+    """What was asked for, as entries of an envelope."""
+    asked = {"skill_name": skill.name, "original_path": str(skill.path), "original_scope": skill.scope}
+    return {key: value for key, value in asked.items() if value}
+
+
 def find_skill(run: Run, name: Optional[str], folder: Optional[str], project: Path) -> Skill:
-    """The skill to submit: by name in the scopes, or a folder anywhere.
+    """The skill to submit: by name in the scopes, or a folder anywhere, which may be that of a scope's skill.
 
     Raises MegaCodeError: `missing_skill_name`, `invalid_skill_name`, `skill_not_found`, `missing_skill_dir`,
     `missing_skill_md`.
@@ -285,17 +299,28 @@ def find_skill(run: Run, name: Optional[str], folder: Optional[str], project: Pa
     if folder is None:
         if not name:
             raise MegaCodeError("missing_skill_name", "Name the skill: --skill-name NAME.")
-        skill = skills.resolve(name, project, run.data)
-        other = skills.other_copy(name, "project", project) if skill.scope == "project" else None
-        if other:
-            warn(f"this is the project's {name}; Claude Code uses the global one, {str(other)!r}")
-        return skill
+        return _told_of_other_copy(skills.resolve(name, project, run.data), project)
     path = Path(os.path.abspath(folder))
     if not os.path.isdir(path):
         raise MegaCodeError("missing_skill_dir", f"There is no skill folder {folder!r}.")
     if not os.path.isfile(path / SKILL_MD):
         raise MegaCodeError("missing_skill_md", f"There is no {SKILL_MD} at the root of {folder!r}.")
-    return skills.read(check_skill_name(name or path.name), path / SKILL_MD, None)
+    name = check_skill_name(name or path.name)
+    for scope in SCOPES:
+        place = skills_root(scope, project) / name
+        if os.path.realpath(place) == os.path.realpath(path):
+            return _told_of_other_copy(skills.read(name, place / SKILL_MD, scope), project)
+    return skills.read(name, path / SKILL_MD, None)
+
+
+def _told_of_other_copy(skill: Skill, project: Path) -> Skill:
+    """`skill` itself, with a warning where it is not the one that Claude Code uses."""
+    from mega_code import skills
+
+    other = skills.other_copy(skill.name, "project", project) if skill.scope == "project" else None
+    if other:
+        warn(f"this is the project's {skill.name}; Claude Code uses the global one, {str(other)!r}")
+    return skill
 
 
 def list_cached(run: Run, name: str) -> Envelope:
@@ -319,24 +344,33 @@ def clean_up(run: Run, path: str, project: Path) -> Envelope:
     return {"removed": str(removed), "backup_path": str(backup)}
 
 
+def _newest_install(run: Run, name: Optional[str], project: Optional[Path]) -> dict[str, Any]:
+    """The backup of the newest install that is not undone yet. Raises MegaCodeError."""
+    from mega_code import backups
+
+    if not name:
+        raise MegaCodeError("missing_skill_name", "Name the skill whose install is to be undone: --skill-name NAME.")
+    scopes = [scope for scope in SCOPES if scope == "global" or project]
+    made = backups.standing(run.data, [skills_root(s, project or Path()) / check_skill_name(name) for s in scopes])
+    if not made:
+        raise MegaCodeError("invalid_path", f"There is no install of {name!r} here that could be undone.")
+    if made[0]["backup_path"]:
+        return made[0]
+    before = next((note["backup_path"] for note in made if note["backup_path"]), None)
+    raise MegaCodeError(
+        "invalid_path",
+        f"The newest install of {name!r}, at {made[0]['origin']!r}, replaced nothing that could be put back.",
+        installed_path=made[0]["origin"],
+        **({"backup_path": before} if before else {}),
+    )
+
+
 def restore(run: Run, backup_dir: str, name: Optional[str], project: Optional[Path]) -> Envelope:
-    """Put a backup back: the one named, or (`latest`) the newest that an install of `name` made in one of our scopes."""
+    """Put a backup back: the one named, or (`latest`) what the newest install of `name` in one of our scopes replaced."""
     from mega_code import backups, places
 
     if backup_dir == "latest":
-        if not name:
-            raise MegaCodeError(
-                "missing_skill_name", "Name the skill whose install is to be undone: --skill-name NAME."
-            )
-        scopes = [scope for scope in SCOPES if scope == "global" or project]
-        origins = {str(skills_root(scope, project or Path()) / check_skill_name(name)) for scope in scopes}
-        made = [entry for entry in backups.listing(run.data, name) if entry["reason"] == "install"]
-        kept = [entry for entry in made if entry["origin"] in origins]
-        if not kept:
-            raise MegaCodeError(
-                "invalid_path", f"No install of {name!r} here replaced anything; there is no backup to restore."
-            )
-        backup = kept[0]
+        backup = _newest_install(run, name, project)
     else:
         backup = backups.find(backup_dir, run.data)
         if name and name != backup["skill_name"]:

@@ -5,11 +5,14 @@ from __future__ import annotations
 import time
 from datetime import datetime, timezone
 from pathlib import Path
-from typing import Any, NamedTuple, Optional
+from typing import TYPE_CHECKING, Any, NamedTuple, Optional
 
 from mega_code.client.remote_enhance.progress import timestamp
 from mega_code.files import read_json, write_atomic, write_json
 from mega_code.paths import SCOPES, SKILL_NAME, DataDir, check_job_id, is_job_id
+
+if TYPE_CHECKING:
+    from mega_code.client.remote_enhance.manifest import File
 
 Json = dict[str, Any]
 
@@ -25,10 +28,10 @@ class Submission(NamedTuple):
     server_url: str
 
 
-def write_job(data: DataDir, submission: Submission) -> None:
-    """Remember a submission. Raises OSError."""
+def write_job(data: DataDir, submission: Submission, submitted_at: Optional[str] = None) -> None:
+    """Remember a submission, of now unless `submitted_at` says when. Raises OSError."""
     now = datetime.now(timezone.utc).strftime("%Y-%m-%dT%H:%M:%SZ")
-    write_json(data.job(submission.job_id), {**submission._asdict(), "submitted_at": now})
+    write_json(data.job(submission.job_id), {**submission._asdict(), "submitted_at": submitted_at or now})
 
 
 def read_job(data: DataDir, job_id: str) -> Json:
@@ -68,6 +71,20 @@ def read_result(data: DataDir, job_id: str) -> Optional[Json]:
     return result if isinstance(result, dict) else None
 
 
+def write_digests(data: DataDir, job_id: str, digests: dict[str, str]) -> None:
+    """Keep the SHA-256 of downloaded files whose result names none, by relpath. Raises OSError."""
+    write_json(data.digests(job_id), digests)
+
+
+def files(data: DataDir, job_id: str, result: Json) -> list[File]:
+    """The files of a result; of those without a SHA-256, the one of what was downloaded. Raises as `manifest.read`."""
+    from mega_code.client.remote_enhance import manifest
+
+    kept = read_json(data.digests(job_id))
+    known = kept if isinstance(kept, dict) else {}
+    return [file if file.sha256 else file._replace(sha256=known.get(file.relpath)) for file in manifest.read(result)]
+
+
 def is_enhanced(result: Json) -> bool:
     """Whether there is something to install."""
     return result.get("status") == "succeeded" and result.get("artifact_kind") == "enhanced"
@@ -96,11 +113,11 @@ def cached(data: DataDir, skill_name: str) -> list[Json]:
 
 
 def _is_staged(data: DataDir, job_id: str, result: Json) -> bool:
-    from mega_code.client.remote_enhance import manifest, staging
+    from mega_code.client.remote_enhance import staging
     from mega_code.errors import MegaCodeError
 
     try:
-        return staging.is_whole(data.staging(check_job_id(job_id)), manifest.read(result))
+        return staging.is_whole(data.staging(check_job_id(job_id)), files(data, job_id, result))
     except MegaCodeError:
         return False
 

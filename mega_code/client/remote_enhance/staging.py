@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import fcntl
 import hashlib
 import os
@@ -58,7 +59,12 @@ def _relpaths(folder: Path) -> Iterator[str]:
 
 def _digest(path: Path) -> tuple[int, str]:
     size, digest = 0, hashlib.sha256()
-    descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
+    try:
+        descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
+    except OSError as error:
+        if error.errno not in (errno.ELOOP, errno.ENXIO):  # a link, a socket
+            raise
+        raise MegaCodeError("sha256_mismatch", f"{path.name!r} in the staging dir is no file.") from None
     with os.fdopen(descriptor, "rb") as stream:
         if not stat.S_ISREG(os.fstat(descriptor).st_mode):
             raise MegaCodeError("sha256_mismatch", f"{path.name!r} in the staging dir is no file.")
@@ -77,8 +83,8 @@ def building(target: Path) -> Iterator[Path]:
     target.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
     prefix = f".{target.name}."
     for left in target.parent.glob(f"{prefix}*.part"):
-        with contextlib.suppress(OSError), _locked(left):
-            shutil.rmtree(left)
+        with contextlib.suppress(OSError):
+            _discard(left)
     with contextlib.ExitStack() as stack:
         folder = _private(target.parent, prefix, stack)
         try:
@@ -111,7 +117,7 @@ def _locked(folder: Path, wait: int = fcntl.LOCK_NB) -> Iterator[None]:
 
 def withdraw(target: Path) -> None:
     """Remove a staging dir whose job has nothing to install any more."""
-    if target.is_dir():
+    if os.path.lexists(target):
         with building(target) as folder, contextlib.suppress(FileNotFoundError):
             os.rename(target, folder / "old")
 
@@ -124,4 +130,14 @@ def publish(folder: Path, target: Path) -> None:
             os.rename(target, old)
         os.rename(folder, target)
     settle_folder(target.parent)
-    shutil.rmtree(old, ignore_errors=True)
+    with contextlib.suppress(OSError):
+        _discard(old)
+
+
+def _discard(left: Path) -> None:
+    """Remove what nobody is filling. Raises OSError."""
+    if left.is_dir() and not left.is_symlink():
+        with _locked(left):
+            shutil.rmtree(left)
+    elif os.path.lexists(left):
+        left.unlink()
