@@ -73,8 +73,8 @@ def test_a_job_that_an_interruption_names_is_on_the_disk_too(client: Client, fak
         record.unlink(missing_ok=True)
         return process.returncode, named is not None
 
-    for number in range(40):
-        outcomes.add(interrupted(number / 4000))
+    for number in range(20):
+        outcomes.add(interrupted(number / 2000))
     # How long this machine takes from the answer to the record is unknown: closer and closer to it, from both sides.
     after, deadline = 0.01, time.monotonic() + SECONDS
     while (130, True) not in outcomes:
