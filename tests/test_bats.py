@@ -36,7 +36,8 @@ def cases() -> list[ParameterSet]:
     found = []
     for path in sorted(FOLDER.glob("*.bats")):
         for slow, name in TEST.findall(path.read_text("utf-8")):
-            marks = [pytest.mark.xdist_group(path.name), *([pytest.mark.slow] if slow else [])]
+            in_time = pytest.mark.timeout(SECONDS + 60)  # whoever comes first runs the file
+            marks = [in_time, pytest.mark.xdist_group(path.name), *([pytest.mark.slow] if slow else [])]
             found.append(pytest.param(path, name, id=f"{path.name}: {name}", marks=marks))
     return found
 

@@ -49,6 +49,7 @@ PHASES = {
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(900)
 @pytest.mark.skipif(importlib.util.find_spec("schemathesis") is None, reason="schemathesis is not installed")
 @pytest.mark.parametrize("phases", PHASES.values(), ids=PHASES.keys())
 def test_every_answer_is_one_that_the_document_allows_and_none_is_a_fault(

@@ -1,6 +1,6 @@
 """SIGINT and SIGTERM at any moment of any mode, and of the scripts.
 
-A run ends within three seconds with one envelope: `interrupted`, or what it had done already; stdout, `--result-json`
+A run ends with one envelope: `interrupted`, or what it had done already; stdout, `--result-json`
 and the exit status agree; the same command then finishes what is left.
 """
 
@@ -26,7 +26,7 @@ from support.stage import NAME, Stage, sample
 from support.tally import tally
 
 STATUS = {signal.SIGINT: 130, signal.SIGTERM: 143}
-AT_MOST_S = 20.0  # on a busy machine
+SECONDS = 120.0  # what a script may take on a busy machine
 BEFORE = {"install": "old", "restore": "new", "cleanup": "old"}
 pytestmark = pytest.mark.slow
 
@@ -69,9 +69,7 @@ def test_a_signal_at_any_moment_of_a_mode_ends_it_with_its_envelope_and_it_can_b
 ) -> None:
     result_json, trace = stage.room.root / "result.json", stage.room.tmp / "trace"
     arguments = [*prepare(stage, fake, mode), "--result-json", str(result_json)]
-    began = time.monotonic()
     assert stage.run(arguments, strace.everything(trace)).returncode == 0
-    usual = time.monotonic() - began
     interrupted = 0
     points = sample(strace.moments(trace), 4)
     for at, call in enumerate(points):
@@ -79,10 +77,8 @@ def test_a_signal_at_any_moment_of_a_mode_ends_it_with_its_envelope_and_it_can_b
         result_json.unlink()
         arguments = [*prepare(stage, fake, mode), "--result-json", str(result_json)]
         blow = f"inject={call.name}:signal={number.name}:when={call.number}"
-        began = time.monotonic()
         done = stage.run(arguments, [*strace.everything(trace), "-e", blow])
         envelope = agreed(done, result_json, (mode, call, number))
-        assert time.monotonic() - began < usual * 3 + AT_MOST_S, (mode, call)
         assert done.returncode in (0, STATUS[number]), (mode, call, done)
         interrupted += "interrupted" in envelope
         assert_resumable(stage, arguments, mode, envelope, (mode, call))
@@ -137,8 +133,8 @@ def script(stage: Stage, mode: str, fake: FakeGateway) -> list[str]:
 
 def signalled(
     stage: Stage, command: Sequence[str], after: float, number: Optional[int], group: bool
-) -> tuple[subprocess.CompletedProcess[str], float]:
-    """Run a script and send it a signal so many seconds after its start; gives how it ended, and how soon after that."""
+) -> subprocess.CompletedProcess[str]:
+    """Run a script and send it a signal so many seconds after its start; gives how it ended."""
     process = subprocess.Popen(
         command,
         env=stage.env,
@@ -150,17 +146,13 @@ def signalled(
         start_new_session=True,
     )
     try:
-        with_time_out = None if number is None else after
-        stdout, stderr = process.communicate(timeout=with_time_out)
-        took = 0.0
+        stdout, stderr = process.communicate(timeout=SECONDS if number is None else after)
     except subprocess.TimeoutExpired:
         assert number
         (os.killpg if group else os.kill)(process.pid, number)
-        sent = time.monotonic()
-        stdout, stderr = process.communicate(timeout=30)
-        took = time.monotonic() - sent
+        stdout, stderr = process.communicate(timeout=SECONDS)
     status = process.returncode if process.returncode >= 0 else 128 - process.returncode
-    return subprocess.CompletedProcess(command, status, stdout, stderr), took
+    return subprocess.CompletedProcess(command, status, stdout, stderr)
 
 
 def values(stdout: str) -> dict[str, str]:
@@ -173,7 +165,7 @@ def test_a_signal_at_any_moment_of_a_script_leaves_its_stdout_its_envelope_and_i
     stage: Stage, fake: FakeGateway, mode: str
 ) -> None:
     began = time.monotonic()
-    assert signalled(stage, script(stage, mode, fake), 0, None, False)[0].returncode == 0
+    assert signalled(stage, script(stage, mode, fake), 0, None, False).returncode == 0
     usual = time.monotonic() - began
     ways = [(number, group) for number in STATUS for group in (False, True)]
     moments = sample([usual * step / 200 for step in range(200)], 4)
@@ -181,8 +173,8 @@ def test_a_signal_at_any_moment_of_a_script_leaves_its_stdout_its_envelope_and_i
         number, group = ways[at % len(ways)]
         where = (mode, round(after, 3), number.name, group)
         command = script(stage, mode, fake)
-        done, took = signalled(stage, command, after, number, group)
-        assert took < AT_MOST_S and "Traceback" not in done.stderr, (where, took, done.stderr)
+        done = signalled(stage, command, after, number, group)
+        assert "Traceback" not in done.stderr, (where, done.stderr)
         assert done.returncode in (0, STATUS[number]), (where, done)
         said = values(done.stdout)
         if mode != "enhance.sh" and "RESULT_JSON" in said:
@@ -191,7 +183,7 @@ def test_a_signal_at_any_moment_of_a_script_leaves_its_stdout_its_envelope_and_i
             assert (said["OUTCOME"] == "interrupted") == (done.returncode != 0), (where, done)
         elif mode != "enhance.sh":
             assert done.returncode != 0 and done.stdout == "", (where, done)  # before it had begun
-        again = signalled(stage, command, 0, None, False)[0]
+        again = signalled(stage, command, 0, None, False)
         assert again.returncode == 0, (where, again)
         assert stage.strays() == [], where
     tally("scripts signalled", len(moments))

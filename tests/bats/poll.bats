@@ -73,7 +73,7 @@ load test_helper
 @test "poll: SIGTERM, even to the script alone, exits 143 and names the job" {
   fake_gateway running
   poll.sh --job-id "$JOB" >"$ROOM/out" 2>"$ROOM/err" 3>&- &
-  until grep -q iterating "$ROOM/err"; do sleep 0.05; done
+  by_and_by grep -q iterating "$ROOM/err"
   kill -TERM $!
   status=0
   wait $! || status=$?

@@ -49,14 +49,23 @@ skill() { # <name> [<project|global>]; makes a skill
     >"$base/.claude/skills/$1/SKILL.md"
 }
 
+by_and_by() { # <command...>; waits until it succeeds, a minute at most
+  local end=$((SECONDS + 60))
+  until "$@"; do
+    [ "$SECONDS" -lt "$end" ] || return 1
+    sleep 0.05
+  done
+}
+
+gateway_decided() { # whether it answers, or never will
+  [ -s "$ROOM/gateway" ] || ! kill -0 "$GATEWAY" 2>/dev/null
+}
+
 fake_gateway() { # [<flag>...]; starts tests/support's gateway as flags of fake_gateway.py say, and configures it
   PYTHONPATH="$REPOSITORY/tests:$REPOSITORY" "$REAL_PYTHON" "$REPOSITORY/tests/bats/fake_gateway.py" "$ROOM/gateway" "$@" \
     >"$ROOM/gateway.log" 2>&1 3>&- &
   GATEWAY=$!
-  until [ -s "$ROOM/gateway" ]; do
-    kill -0 "$GATEWAY" || { cat "$ROOM/gateway.log" && return 1; }
-    sleep 0.05
-  done
+  by_and_by gateway_decided && [ -s "$ROOM/gateway" ] || { cat "$ROOM/gateway.log" && return 1; }
   JOB="$(sed -n 1p "$ROOM/gateway")"
   MEGA_CODE_SERVER_URL="$(sed -n 2p "$ROOM/gateway")"
   MEGA_CODE_API_KEY="$(sed -n 3p "$ROOM/gateway")"

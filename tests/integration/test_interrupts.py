@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import re
 import signal
-import subprocess
 import time
 
 import pytest
@@ -13,18 +12,19 @@ import pytest
 from support.client import Client
 from support.fake_gateway import BASE, FakeGateway, Handler, hang
 
+SECONDS = 120.0  # what any run may take on a busy machine
 LOOK = f"{BASE}/skill-enhance/jobs/[^/]*$"
 
 
 def interrupt_when(client: Client, fake: FakeGateway, path: str, number: int) -> tuple[int, dict[str, object]]:
     """Run the default mode, send `number` once a request for `path` is there, and see how it ends."""
     process = client.popen("--skill-name", "demo-skill")
-    deadline = time.monotonic() + 20
+    deadline = time.monotonic() + SECONDS
     while not any(re.search(path, seen.path) for seen in fake.seen):
         assert time.monotonic() < deadline and process.poll() is None
         time.sleep(0.01)
     process.send_signal(number)
-    stdout, stderr = process.communicate(timeout=20)
+    stdout, stderr = process.communicate(timeout=SECONDS)
     assert "Traceback" not in stderr and stdout.count("\n") == 1
     return process.returncode, json.loads(stdout)["interrupted"]
 
@@ -52,23 +52,32 @@ def test_an_interrupted_wait_is_resumed_by_its_id(client: Client, fake: FakeGate
 
 def test_a_job_that_an_interruption_names_is_on_the_disk_too(client: Client, fake: FakeGateway) -> None:
     client.skill()
-    outcomes = set()
-    for number in range(40):
-        process = client.popen("--skill-name", "demo-skill", "--no-wait")
-        after = number / 4000
+    outcomes: set[tuple[int, bool]] = set()
 
-        def answer(handler: Handler, process: subprocess.Popen[str] = process, after: float = after) -> None:
+    def interrupted(after: float) -> tuple[int, bool]:
+        """How a run ends that has a signal so many seconds after the answer, and whether it names the job."""
+        process = client.popen("--skill-name", "demo-skill", "--no-wait")
+
+        def answer(handler: Handler) -> None:
             body = json.dumps({"job_id": fake.job_id}).encode()
             handler.wfile.write(b"HTTP/1.1 201 Created\r\nContent-Length: %d\r\n\r\n%b" % (len(body), body))
             time.sleep(after)
             process.send_signal(signal.SIGINT)
 
         fake.on("POST", "uploads$", answer, times=1)
-        stdout, _ = process.communicate(timeout=60)
+        stdout, _ = process.communicate(timeout=SECONDS)
         envelope = json.loads(stdout)
         named = envelope.get("interrupted", envelope.get("submitted"))["job_id"]
         record = client.enhancements / f"{fake.job_id}.job.json"
         assert (named is not None) == record.exists(), (after, envelope)
-        outcomes.add((process.returncode, named is not None))
         record.unlink(missing_ok=True)
-    assert (130, True) in outcomes
+        return process.returncode, named is not None
+
+    for number in range(20):
+        outcomes.add(interrupted(number / 2000))
+    # How long this machine takes from the answer to the record is unknown: closer and closer to it, from both sides.
+    after, deadline = 0.01, time.monotonic() + SECONDS
+    while (130, True) not in outcomes:
+        assert time.monotonic() < deadline, outcomes
+        outcomes.add(seen := interrupted(after))
+        after *= 0.9 if seen == (0, True) else 1.3

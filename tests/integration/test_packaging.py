@@ -18,7 +18,7 @@ import pytest
 from support.packagers import MINUTES, build, copy_repository, packagers
 from support.room import REPOSITORY, Room
 
-pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("packaging")]
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(5 * MINUTES), pytest.mark.xdist_group("packaging")]
 
 NEEDED = {"requests", "pyyaml", "certifi", "charset-normalizer", "idna", "urllib3"}
 BUNDLED = (".claude-plugin", "examples", "mega_code", "references", "scripts", "skills")

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import itertools
 import os
 import re
 import signal
@@ -20,6 +22,7 @@ from support.screen import Screen
 
 RUNNING = {"status": "running", "phase_public": "iterating", "current_iteration": 1, "total_iterations": 5}
 LIVE = re.compile(r"iterating \[1/5\] \[\d+s\]")
+SECONDS = 60.0  # what anything may take on a busy machine
 
 
 class Held:
@@ -32,7 +35,7 @@ class Held:
 
     def answer(self, handler: Handler) -> Answer:
         if not self.first:
-            self.changed.wait(20)
+            self.changed.wait(SECONDS)
             self.changed.clear()
         self.first = False
         if "http" in self.state:
@@ -71,8 +74,12 @@ def log(env: dict[str, str]) -> Iterator[Path]:
 
 
 def told(log: Path) -> list[str]:
-    """The transcript without its envelopes."""
-    return [line for line in log.read_text("utf-8").splitlines() if not line.startswith("{")]
+    """The transcript without its envelopes, each age as `*`, and a line that is due again after ten seconds once.
+
+    What is due when is for `tests/unit/test_polling.py`, with a clock of its own.
+    """
+    lines = [line for line in log.read_text("utf-8").splitlines() if not line.startswith("{")]
+    return [line for line, _ in itertools.groupby(re.sub(r"\[\w+s\]$", "[*]", line) for line in lines)]
 
 
 def poll(fake: FakeGateway) -> list[object]:
@@ -84,12 +91,16 @@ def showing(lines: Sequence[str]) -> bool:
 
 
 def ticking(screen: Screen) -> None:
-    """See three ages in one place, one a second."""
-    first = screen.until(showing)
-    age = int(first[-1].split("[")[-1][:-2])
-    ages = [f"[{age + 1}s]", f"[{age + 2}s]"]
-    screen.until(lambda lines: ages[0] in lines[-1])
-    assert screen.until(lambda lines: ages[1] in lines[-1])[:-1] == first[:-1]
+    """See three ages in one place, each higher than the one before."""
+
+    def age(lines: Sequence[str]) -> int:
+        return int(lines[-1].split("[")[-1][:-2])
+
+    first = seen = screen.until(showing)
+    for _ in range(2):
+        before = age(seen)
+        seen = screen.until(lambda lines, before=before: showing(lines) and age(lines) > before)  # type: ignore[misc]
+        assert seen[:-1] == first[:-1]
 
 
 def test_the_line_lives_and_the_log_is_plain_and_the_question_stands_alone(
@@ -124,8 +135,7 @@ def test_the_line_lives_and_the_log_is_plain_and_the_question_stands_alone(
         f"To install: {script('install')} --job-id {fake.job_id} --skill-name demo-skill --scope project"
         f" --project-dir '{room.project}'",
     ]
-    kept = told(log)
-    assert kept == [*before, "iterating [1/5] [0s]", ended, "2 files downloaded and verified"]
+    assert told(log) == [*before, "iterating [1/5] [*]", "succeeded [*]", "2 files downloaded and verified"]
 
 
 def test_ctrl_c_leaves_nothing_of_the_line_but_what_comes_next(
@@ -139,7 +149,7 @@ def test_ctrl_c_leaves_nothing_of_the_line_but_what_comes_next(
     resume = f"To resume: {script('enhance')} --poll-existing {fake.job_id}"
     cancel = f"To cancel: {script('enhance')} --cancel {fake.job_id}"
     assert screen.lines() == [f"Interrupted; job {fake.job_id} goes on.", resume, cancel]
-    assert told(log) == ["iterating [1/5] [0s]"]
+    assert told(log) == ["iterating [1/5] [*]"]
 
 
 def test_messages_stand_above_the_line_and_a_narrow_window_cuts_it(
@@ -158,7 +168,7 @@ def test_messages_stand_above_the_line_and_a_narrow_window_cuts_it(
         held.fake.result = {"status": "failed", "artifact_kind": "none", "artifact": None}
         assert screen.end() == 0
     kept = told(log)
-    assert kept[:2] == ["iterating [1/5] [0s]", message] and re.fullmatch(r"failed \[\d+s\]", kept[-1])
+    assert kept[:2] == ["iterating [1/5] [*]", message] and kept[-1] == "failed [*]"
     assert b"\x1b[36m" in screen.raw and "\x1b" not in log.read_text("utf-8")
 
 
@@ -167,9 +177,10 @@ def test_a_module_that_is_killed_leaves_no_line(
 ) -> None:
     with Screen(poll(fake), env, room.project, columns=200) as screen:
         screen.until(showing)
-        for pid in children(screen.pid):
-            if b"remote_enhance" in Path(f"/proc/{pid}/cmdline").read_bytes():
-                os.kill(pid, signal.SIGKILL)
+        modules = [pid for pid in children(screen.pid) if b"remote_enhance" in command_line(pid)]
+        assert modules
+        for pid in modules:
+            os.kill(pid, signal.SIGKILL)
         assert screen.end() == 137
     said = f"poll: the command ended with status 137 and no result; see {log}."
     result = log.with_suffix(".result.json")
@@ -178,9 +189,19 @@ def test_a_module_that_is_killed_leaves_no_line(
 
 
 def children(pid: int) -> list[int]:
-    """Every process below `pid`."""
-    found = [int(word) for word in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()]
+    """Every process below `pid` that is still there when it is looked at."""
+    try:
+        found = [int(word) for word in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()]
+    except OSError:
+        return []
     return found + [below for child in found for below in children(child)]
+
+
+def command_line(pid: int) -> bytes:
+    """What a process was started with; nothing where it is gone."""
+    with contextlib.suppress(OSError):
+        return Path(f"/proc/{pid}/cmdline").read_bytes()
+    return b""
 
 
 @pytest.mark.parametrize(
@@ -207,10 +228,11 @@ def test_the_terminal_gets_no_more_than_it_asked_for(
         held.next(status="succeeded")
         assert screen.end() == 0
     assert set(re.findall(rb"\x1b\[\d*[A-Za-z]", screen.raw)) == escapes
-    plain = ["iterating [1/5] [0s]"] if not escapes else []
     shown = screen.lines()
-    assert re.fullmatch(r"succeeded \[\d+s\]", shown[len(plain)])
-    assert shown[: len(plain)] == plain and shown[len(plain) + 1] == "2 files downloaded and verified"
+    while not escapes and LIVE.fullmatch(shown[1]):
+        del shown[1]  # due again on a machine that took ten seconds
+    assert escapes or LIVE.fullmatch(shown.pop(0))
+    assert re.fullmatch(r"succeeded \[\d+s\]", shown[0]) and shown[1] == "2 files downloaded and verified"
 
 
 @pytest.mark.parametrize(
@@ -232,7 +254,7 @@ def test_the_line_fits_the_terminal_in_columns_and_in_its_encoding(
     given = {**env, "PYTHONPATH": str(REPOSITORY), "PYTHONUTF8": "0", "PYTHONIOENCODING": encoding}
     with Screen([sys.executable, "-c", code, line], given, room.project, columns) as screen:
         while b"\x1b[J" not in screen.raw:
-            screen.take()
+            assert screen.take(), screen.text()
         assert screen.lines() == [shown]
 
 
@@ -255,12 +277,18 @@ def test_a_long_step_of_the_local_flow_counts_in_place(room: Room, env: dict[str
 
 def test_ctrl_c_before_anything_has_begun_is_no_traceback(room: Room, env: dict[str, str], log: Path) -> None:
     room.add_skill()
+    statuses = []
     for delay in range(0, 150, 10):
         with Screen([REPOSITORY / "scripts" / "enhance.sh", "demo-skill"], env, room.project, columns=200) as screen:
-            begun = Path(f"/proc/{screen.pid}/cmdline")
-            while begun.exists() and b"enhance.sh" not in begun.read_bytes():
+            deadline = time.monotonic() + 2 * SECONDS
+            while b"enhance.sh" not in command_line(screen.pid):
+                assert time.monotonic() < deadline
                 time.sleep(0.001)  # until then it is this process's own child, and a signal is lost on it
             time.sleep(delay / 1000)
             screen.type("\x03")
-            screen.end()
+            while screen.take(deadline):
+                if screen.text().endswith("[n]o:"):
+                    screen.type("\x03")  # Bash forgets one that comes while a child of its ends in order
+            statuses.append(screen.end())
         assert "Traceback" not in screen.text() and "nothing was changed" not in screen.text(), (delay, screen.text())
+    assert 130 in statuses

@@ -21,6 +21,7 @@ pytest.importorskip("gepa")
 CORPUS = REPOSITORY.parent / "shared" / "corpus"
 pytestmark = [
     pytest.mark.slow,
+    pytest.mark.timeout(1800),  # a model on a processor
     pytest.mark.skipif(not small_model.is_here(), reason=small_model.MISSING),
     pytest.mark.skipif(not CORPUS.is_dir(), reason="the corpus is not here"),
 ]

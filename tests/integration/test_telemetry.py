@@ -36,9 +36,14 @@ from support.room import REPOSITORY, Room
 pytest.importorskip("opentelemetry.exporter.otlp.proto.http", reason="the telemetry extra is not installed")
 SESSION = "5d2c7f0e-6a1b-4c3d-9e8f-0123456789ab"
 TRACE = hashlib.sha256(SESSION.encode()).hexdigest()[:32]
+SECONDS = 120.0  # what any process may take on a busy machine
 UPLOAD = "POST /api/megacode/v1/skill-enhance/uploads"
 JOB = "GET /api/megacode/v1/skill-enhance/jobs/{job_id}"
-SLOWER = [how for how in collectors.BROKEN if how != "hangs"]
+SLOWER = [how for how in collectors.BROKEN if how not in ("hangs", "trickles")]
+REMOTE, SETUP, HITL = "mega_code.client.remote_enhance.cli", "mega_code.client.setup", "mega_code.hitl.cli"
+PATIENT = {"module": "support.patient", "PYTHONPATH": os.pathsep.join([str(REPOSITORY), str(REPOSITORY / "tests")])}
+REFUSED = "warning: spans are not sent: the collector does not take them\n"
+LATE = "warning: spans are not sent: there was no time for it\n"
 
 
 @pytest.fixture
@@ -58,12 +63,18 @@ def gateway(room: Room, collector: Collector) -> Iterator[None]:
     assert room.script("gateway.sh", "stop").returncode == 0
 
 
-def command(room: Room, *arguments: object, status: int = 0) -> dict[str, Any]:
-    """The envelope of a command of the remote flow, which says nothing of its spans."""
-    done = room.python("mega_code.client.remote_enhance", *arguments, "--project-dir", room.project)
+def patient(room: Room, module: str, *arguments: object, status: int = 0) -> str:
+    """What a command says that has all the time for its spans, and says nothing of those."""
+    env = {**room.env, "PYTHONPATH": PATIENT["PYTHONPATH"]}
+    done = room.python(PATIENT["module"], module, *arguments, "--project-dir", room.project, env=env)
     assert done.returncode == status, done.stderr
     assert "spans" not in done.stderr
-    envelope: dict[str, Any] = json.loads(done.stdout)
+    return done.stdout
+
+
+def command(room: Room, *arguments: object, status: int = 0) -> dict[str, Any]:
+    """The envelope of a command of the remote flow."""
+    envelope: dict[str, Any] = json.loads(patient(room, REMOTE, *arguments, status=status))
     return envelope
 
 
@@ -87,8 +98,8 @@ def test_the_steps_of_a_session_are_one_trace_through_client_and_gateway(
     room: Room, collector: Collector, gateway: None
 ) -> None:
     skill = shutil.copytree(REPOSITORY / "examples" / "commit-message", room.project / ".claude/skills/commit-message")
-    setup = room.script("setup.sh")
-    assert setup.stdout.splitlines()[-1] == f"MEGA_CODE_SESSION_ID={SESSION}"
+    setup = patient(room, SETUP)
+    assert setup.splitlines()[-1] == f"MEGA_CODE_SESSION_ID={SESSION}"
     job_id = command(room, "--skill-name", "commit-message", "--no-wait")["submitted"]["job_id"]
     staged = command(room, "--poll-existing", job_id)
     files = len(staged["result"]["artifact"]["files"])
@@ -154,7 +165,7 @@ def test_every_call_of_a_model_is_a_span_of_its_phase_and_nothing_tells_a_secret
     assert {collector.path(span)[-2] for span in calls} == {"evaluation_setup", "iterating", "publishing"}
     assert {span.attributes["gen_ai.provider.name"] for span in calls} == {"openai"}
     remembered = [span for span in calls if span.attributes["mega_code.cached"]]
-    assert remembered and all(span.ended_ns - span.started_ns < 50_000_000 for span in remembered)
+    assert remembered  # and none of them is among what the model was asked: `paid` alone is as much
     check([span for span in collector.spans if span.trace_id == TRACE])
     telemetry_tables.check(collector.spans)
     told = b"".join(collector.bodies)
@@ -169,7 +180,7 @@ def test_a_job_that_outlives_its_gateway_goes_on_in_the_same_trace(
     room: Room, collector: Collector, tmp_path: Path
 ) -> None:
     go, began = tmp_path / "go", tmp_path / "began"
-    env = {"GO": str(go), "BEGAN": str(began), "MEGA_CODE_GATEWAY_LEASE_S": "0.5", **collector.env}
+    env = {"GO": str(go), "BEGAN": str(began), "PATIENT": "1", "MEGA_CODE_GATEWAY_LEASE_S": "0.5", **collector.env}
     key, parent = key_for(tmp_path), "00f067aa0ba902b7"
     told = {"traceparent": f"00-{TRACE}-{parent}-01", "baggage": f"mega_code.session_id={SESSION},other=secret"}
     with Served(tmp_path, **env) as first:
@@ -196,7 +207,7 @@ def test_an_error_is_a_status_and_a_code_and_no_message(
 ) -> None:
     client.skill()
     fake.on("POST", "uploads$", error(400, "invalid_archive", "a message about something-private"))
-    outcome = client("--skill-name", "demo-skill", MEGA_CODE_SESSION_ID=SESSION, **collector.env)
+    outcome = client(REMOTE, "--skill-name", "demo-skill", MEGA_CODE_SESSION_ID=SESSION, **PATIENT, **collector.env)
     assert outcome.code == "invalid_archive" and "spans" not in outcome.stderr
     failed = {span.name: (span.error, span.attributes.get("error.type")) for span in collector.spans}
     assert failed == {
@@ -215,7 +226,7 @@ def test_a_looks_failure_is_in_its_span_and_the_next_one_goes_well(
     client: Client, fake: FakeGateway, collector: Collector
 ) -> None:
     fake.on("GET", f"{BASE}/skill-enhance/jobs/[^/]*$", error(503, "busy", "later"), times=1)
-    assert client("--poll-existing", fake.job_id, **collector.env).status == 0
+    assert client(REMOTE, "--poll-existing", fake.job_id, **PATIENT, **collector.env).status == 0
     assert [span.error for span in collector.named("poll")] == ["network_failure", None]
     assert [seen.path for seen in fake.seen if "traceparent" in seen.headers and "/files/" in seen.path] == []
 
@@ -233,7 +244,8 @@ def test_the_standard_variables_mean_what_they_mean_everywhere(
         "TRACEPARENT": f"00-{'ab' * 16}-{parent}-01",
         "http_proxy": "http://127.0.0.1:1",
     }
-    assert client("--list-cached", "--skill-name", "x", MEGA_CODE_SESSION_ID=SESSION, **env).status == 0
+    done = client(REMOTE, "--list-cached", "--skill-name", "x", MEGA_CODE_SESSION_ID=SESSION, **PATIENT, **env)
+    assert done.status == 0
     (span,) = collector.spans
     assert (span.name, span.trace_id, span.parent_id) == ("remote_enhance", "ab" * 16, parent)
     assert span.resource["deployment.environment"] == "test" and span.service == "my-own"
@@ -242,7 +254,7 @@ def test_the_standard_variables_mean_what_they_mean_everywhere(
 
 def test_without_a_session_each_command_is_a_trace_of_its_own(client: Client, collector: Collector) -> None:
     for _ in range(2):
-        client("--list-cached", "--skill-name", "x", **collector.env)
+        client(REMOTE, "--list-cached", "--skill-name", "x", **PATIENT, **collector.env)
     first, second = collector.spans
     assert first.trace_id != second.trace_id and "mega_code.session_id" not in {**first.resource, **first.attributes}
 
@@ -251,7 +263,8 @@ def test_the_local_flow_tells_its_command_and_its_calls(room: Room, collector: C
     with ModelServer(signs) as model:
         flow = Flow(room, model.env)
         flow.ready_to_run(2)
-        done = Commands(room, {**model.env, **collector.env})("run", "--skill", NAME, MEGA_CODE_SESSION_ID=SESSION)
+        hitl = Commands(room, {**model.env, **collector.env})
+        done = hitl(HITL, "run", "--skill", NAME, MEGA_CODE_SESSION_ID=SESSION, **PATIENT)
     assert done.status == 0
     assert tree(collector) == {"hitl": 1, f"hitl > chat {MODEL}": 8}
     assert collector.named("hitl")[0].attributes["mega_code.mode"] == "run"
@@ -262,17 +275,22 @@ def test_the_local_flow_tells_its_command_and_its_calls(room: Room, collector: C
 # What a collector that is none may cost
 
 
-def said(client: Client, **env: str) -> tuple[str, str]:
+def said(client: Client, *arguments: str, **env: str) -> tuple[str, str]:
     """Stdout and stderr of a command. What it may cost of time is for `benchmarks/startup.py`."""
-    status, stdout, stderr = ended(client.popen("--list-cached", "--skill-name", "x", **env))
+    status, stdout, stderr = ended(client.popen(*arguments, "--list-cached", "--skill-name", "x", **env))
     assert status == 0, stderr
     return stdout, stderr
+
+
+def patiently(client: Client, **env: str) -> tuple[str, str]:
+    """The same of a command that has all the time for its spans."""
+    return said(client, REMOTE, **PATIENT, **env)
 
 
 def ended(process: subprocess.Popen[str]) -> tuple[int, str, str]:
     """Status, stdout and stderr of a command, once it has ended."""
     try:
-        stdout, stderr = process.communicate(timeout=60)
+        stdout, stderr = process.communicate(timeout=SECONDS)
     finally:
         process.kill()
     return process.returncode, stdout, stderr
@@ -289,21 +307,20 @@ def ended(process: subprocess.Popen[str]) -> tuple[int, str, str]:
 def test_a_collector_that_fails_costs_one_line_and_no_result(client: Client, how: str) -> None:
     stdout, stderr = said(client)
     with collectors.broken(how) as env:
+        assert patiently(client, **env) == (stdout, stderr + REFUSED)
         same, told = said(client, **env)
-    assert same == stdout
-    reasons = ("the collector does not take them", "there was no time for it")  # the latter on a busy machine
-    assert told in [f"{stderr}warning: spans are not sent: {reason}\n" for reason in reasons]
+    assert same == stdout and told in (stderr + REFUSED, stderr + LATE)  # the latter on a busy machine
 
 
 def test_a_session_pays_once_for_its_collector_and_the_next_one_tries_again(
     client: Client, collector: Collector
 ) -> None:
     def complaints(session: str) -> int:
-        return said(client, MEGA_CODE_SESSION_ID=session, **env)[1].count("spans are not sent")
+        return patiently(client, MEGA_CODE_SESSION_ID=session, **env)[1].count("spans are not sent")
 
     with collectors.broken("refuses") as env:
         assert [complaints(SESSION), complaints(SESSION)] == [1, 0]
-        said(client, MEGA_CODE_SESSION_ID=SESSION, **collector.env)  # another collector is tried at once
+        patiently(client, MEGA_CODE_SESSION_ID=SESSION, **collector.env)  # another collector is tried at once
         assert [span.attributes["mega_code.session_id"] for span in collector.spans] == [SESSION]
         an_hour_ago = time.time() - 3600
         os.utime(client.data / "runtime/spans-given-up", (an_hour_ago, an_hour_ago))
@@ -318,7 +335,7 @@ def test_what_lists_and_reads_skills_tells_how_it_ended(client: Client, collecto
         ("resolve-skill", "--name", "demo"),
         ("resolve-skill", "--name", "none"),
     ):
-        client.popen(*arguments, module=module, **env).communicate(timeout=60)
+        ended(client.popen(module, *arguments, **PATIENT, **env))
     told = [
         (span.name, span.attributes["mega_code.mode"], span.attributes["mega_code.exit_status"])
         for span in collector.spans
@@ -336,7 +353,7 @@ def test_an_answer_without_end_is_not_read(monkeypatch: pytest.MonkeyPatch) -> N
         monkeypatch.setenv(*next(iter(env.items())))
         exporting = threading.Thread(target=exporter(1.0).export, args=([],), daemon=True)
         exporting.start()
-        exporting.join(20)
+        exporting.join(SECONDS)
         assert not exporting.is_alive()
 
 
@@ -345,39 +362,25 @@ def test_a_signal_ends_a_command_at_once_although_the_collector_trickles(client:
     fake.on("POST", "uploads$", hang)
     with collectors.broken("trickles") as env:
         process = client.popen("--skill-name", "demo-skill", **env)
-        deadline = time.monotonic() + 20
+        deadline = time.monotonic() + SECONDS
         while not fake.count("POST", "uploads$"):
             assert time.monotonic() < deadline and process.poll() is None
             time.sleep(0.01)
         process.send_signal(signal.SIGINT)
-        envelope, stderr = process.communicate(timeout=20)
-    assert process.returncode == 130 and "interrupted" in json.loads(envelope)
+        status, envelope, stderr = ended(process)
+    assert status == 130 and "interrupted" in json.loads(envelope)
     assert "Traceback" not in stderr and stderr.count("spans are not sent") == 1
 
 
-PATIENT = """
-import os, sys
-from mega_code import commandline, telemetry
-status = commandline.answer("patient", lambda: {"cached": []}, lambda: None)
-telemetry.flush(commandline.warn, 600)
-os._exit(status)
-"""
-
-
-def test_a_signal_while_the_last_spans_are_sent_ends_that_and_changes_no_result(room: Room) -> None:
-    with collectors.broken("trickles") as env:
-        process = subprocess.Popen(
-            [sys.executable, "-c", PATIENT],
-            env={**room.env, **env, "PYTHONPATH": str(REPOSITORY)},
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
-            text=True,
-        )
+def test_a_signal_while_the_last_spans_are_sent_ends_that_and_changes_no_result(client: Client) -> None:
+    reached = threading.Event()
+    with collectors.broken("trickles", reached) as env:
+        process = client.popen(REMOTE, "--list-cached", "--skill-name", "x", **PATIENT, **env)
         assert process.stdout and json.loads(process.stdout.readline()) == {"cached": []}
-        assert process.poll() is None
+        assert reached.wait(SECONDS) and process.poll() is None
         process.send_signal(signal.SIGINT)
         status, _, stderr = ended(process)
-    assert status == 0 and "Traceback" not in stderr and stderr.count("spans are not sent") == 1
+    assert (status, stderr) == (0, REFUSED)
 
 
 @pytest.mark.slow
@@ -394,6 +397,7 @@ def test_a_gateway_with_a_collector_that_hangs_ends_in_order(room: Room, tmp_pat
 
 FLOOD = """
 import resource
+import mega_code.telemetry_http  # which takes memory too, whenever the first export comes
 from mega_code import telemetry
 assert telemetry.start(telemetry.GATEWAY) == ""
 def flood(count):

@@ -17,7 +17,7 @@ from collections.abc import Callable, Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any, NamedTuple, Optional
 
-DEADLINE_S = 20.0
+DEADLINE_S = 60.0
 KINDS = {1: "internal", 2: "server", 3: "client"}
 
 
@@ -178,8 +178,12 @@ BROKEN: dict[str, Callable[[socket.socket, threading.Event], None]] = {
 
 
 @contextlib.contextmanager
-def broken(how: str) -> Iterator[dict[str, str]]:
-    """The settings for something that is no collector: a key of BROKEN, `refuses`, or `takes no connection`."""
+def broken(how: str, reached: Optional[threading.Event] = None) -> Iterator[dict[str, str]]:
+    """The settings for something that is no collector: a key of BROKEN, `refuses`, or `takes no connection`.
+
+    `reached` is set once somebody has connected to one of BROKEN.
+    """
+    reached = reached or threading.Event()
     over = threading.Event()
     with contextlib.ExitStack() as stack:
         listener = stack.enter_context(socket.socket())
@@ -195,13 +199,16 @@ def broken(how: str) -> Iterator[dict[str, str]]:
             listener.close()
         else:
             listener.listen(50)
-            threading.Thread(target=_accept, args=(listener, BROKEN[how], over), daemon=True).start()
+            threading.Thread(target=_accept, args=(listener, BROKEN[how], over, reached), daemon=True).start()
         stack.callback(over.set)
         yield {"OTEL_EXPORTER_OTLP_ENDPOINT": f"http://127.0.0.1:{address[1]}"}
 
 
 def _accept(
-    listener: socket.socket, answer: Callable[[socket.socket, threading.Event], None], over: threading.Event
+    listener: socket.socket,
+    answer: Callable[[socket.socket, threading.Event], None],
+    over: threading.Event,
+    reached: threading.Event,
 ) -> None:
     def serve(peer: socket.socket) -> None:
         with contextlib.suppress(OSError), peer:
@@ -210,4 +217,5 @@ def _accept(
     with contextlib.suppress(OSError):  # closed at the end
         while True:
             peer, _ = listener.accept()
+            reached.set()
             threading.Thread(target=serve, args=(peer,), daemon=True).start()

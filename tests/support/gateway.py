@@ -24,6 +24,7 @@ from urllib.parse import urlsplit
 
 import requests
 
+from mega_code import telemetry
 from mega_code.gateway.auth import Keys
 from mega_code.gateway.config import Config, from_env, utc_now
 from mega_code.gateway.database import Database
@@ -253,7 +254,7 @@ class Served:
     def end(self) -> int:
         """As by `stop`; its exit status."""
         self.process.terminate()
-        return self.process.wait(20)
+        return self.process.wait(60)
 
     def __enter__(self) -> Served:
         return self
@@ -282,6 +283,8 @@ def main() -> None:
         return Outcome(lineage=[{"pid": os.getpid()}], evaluation={"skill_md": (skill_dir / "SKILL.md").read_text()})
 
     serve(DataDir(Path(os.environ["MEGA_CODE_DATA_DIR"])), from_env(os.environ), evaluator, ready=int(sys.argv[1]))
+    if "PATIENT" in os.environ:  # its last spans get there, however long a busy machine takes
+        telemetry.flush(lambda trouble: print(trouble, file=sys.stderr), 600)
 
 
 if __name__ == "__main__":
