@@ -19,7 +19,7 @@ from mega_code.files import flush_folder, read_json, settle_folder, write_json
 from mega_code.paths import DataDir
 
 SUFFIX = "-backup"
-REASONS = ("install", "cleanup", "restore")
+NEW = "-install"  # of the folder with the note of an install that replaced nothing
 KEYS = ("backup_path", "skill_name", "origin", "created_at", "reason")
 # In the note of an install that was undone: the folder of the backup of what stood there until then.
 UNDONE = "undone"
@@ -50,7 +50,7 @@ def keep(content: Path, origin: Path, reason: str, data: DataDir) -> Path:
 def note_new(place: Path, data: DataDir) -> None:
     """Note that an install at `place` replaced nothing, so that an undo knows of it. Raises OSError."""
     now = datetime.now(timezone.utc)
-    _write_note(_reserve(data.enhancements, now), place, "install", now, replaced=False)
+    _write_note(_reserve(data.enhancements, now, NEW), place, "install", now, replaced=False)
 
 
 def _write_note(folder: Path, origin: Path, reason: str, now: datetime, **more: bool) -> None:
@@ -65,17 +65,19 @@ def _write_note(folder: Path, origin: Path, reason: str, now: datetime, **more: 
     write_json(folder / f"{origin.name}.json", note)
 
 
-def _reserve(enhancements: Path, now: datetime) -> Path:
-    """A new folder that nobody else has, named after the second."""
+def _reserve(enhancements: Path, now: datetime, suffix: str = SUFFIX) -> Path:
+    """A new folder that nobody else has, named after the second, and with a number where it has had others."""
     enhancements.mkdir(mode=0o700, parents=True, exist_ok=True)
-    stamp = now.strftime("%Y%m%dT%H%M%SZ")
+    stamp = stem = now.strftime("%Y%m%dT%H%M%SZ")
     number = 1
     while True:
-        folder = enhancements / (f"{stamp}{SUFFIX}" if number == 1 else f"{stamp}-{number}{SUFFIX}")
-        with contextlib.suppress(FileExistsError):
-            folder.mkdir(mode=0o700)
-            return folder
+        folder = enhancements / f"{stem}{suffix}"
+        if not any(os.path.lexists(enhancements / f"{stem}{other}") for other in (SUFFIX, NEW)):
+            with contextlib.suppress(FileExistsError):
+                folder.mkdir(mode=0o700)
+                return folder
         number += 1
+        stem = f"{stamp}-{number}"
 
 
 def _move(content: Path, kept: Path) -> None:
@@ -225,7 +227,7 @@ def settle_restored(backup: dict[str, Any], displaced: Optional[Path], data: Dat
 
 def _newest_first(data: DataDir) -> list[tuple[Path, dict[str, Any]]]:
     """Every note, with its file, whatever is left of what it is about."""
-    files = data.enhancements.glob(f"*{SUFFIX}/*.json")
+    files = (file for suffix in (SUFFIX, NEW) for file in data.enhancements.glob(f"*{suffix}/*.json"))
     notes = ((file, _raw(file)) for file in files)
     return sorted(((file, raw) for file, raw in notes if raw), key=lambda entry: _age(*entry), reverse=True)
 
@@ -259,6 +261,6 @@ def _raw(note_file: Path) -> Optional[dict[str, Any]]:
 
 
 def _sequence(folder: Path) -> int:
-    """Which of the backups of one second this is."""
-    number = folder.name[: -len(SUFFIX)].partition("-")[2]
+    """Which of the folders of one second this is."""
+    number = folder.name.rpartition("-")[0].partition("-")[2]
     return int(number) if number.isdigit() else 1

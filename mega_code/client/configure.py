@@ -15,7 +15,7 @@ from collections.abc import Mapping, Sequence
 from typing import Optional
 
 from mega_code import model_settings, settings
-from mega_code.client.report import command
+from mega_code.client.wording import command
 from mega_code.commandline import Parser, manual
 from mega_code.console import say, warn
 from mega_code.errors import MegaCodeError

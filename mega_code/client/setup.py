@@ -11,7 +11,7 @@ from typing import Optional
 from mega_code import LAUNCHER, MISSING_PACKAGE, settings, telemetry
 from mega_code.client.check_auth import verify
 from mega_code.client.configure import forget
-from mega_code.client.report import command
+from mega_code.client.wording import command
 from mega_code.commandline import Parser, as_error, is_missing_package, leave, manual, tell
 from mega_code.console import say
 from mega_code.errors import MegaCodeError

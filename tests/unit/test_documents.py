@@ -13,7 +13,7 @@ from xml.etree import ElementTree
 
 import pytest
 
-from mega_code.client.report import roi_lines
+from mega_code.client.wording import roi_lines
 from mega_code.errors import CODES
 from mega_code.evaluation.preview import preview
 from mega_code.evaluation.static import enhance

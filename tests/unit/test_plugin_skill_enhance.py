@@ -12,7 +12,7 @@ from typing import Any, Union
 
 import pytest
 
-from mega_code.client.report import HEADLINES
+from mega_code.client.headline import HEADLINES
 from mega_code.skill import parse_frontmatter, split
 from support.room import REPOSITORY
 from support.scripted_model import ACTION, PLACEHOLDER, Ask, Bash, Misread, Output, Read, Reader, Step, Text

@@ -13,7 +13,7 @@ import pytest
 import yaml
 
 from mega_code import backups, envelope, errors, skill
-from mega_code.client import report, skill_enhance_helper
+from mega_code.client import headline, skill_enhance_helper
 from mega_code.client.arguments import HITL, Arguments
 from mega_code.client.arguments import parse as parse_arguments
 from mega_code.client.remote_enhance import cli, records
@@ -97,17 +97,17 @@ def test_no_other_exit_code_is_named() -> None:
 
 def test_the_outcomes_and_their_values_are_those_of_the_headline() -> None:
     rows = tables("Outcomes")[0]
-    assert {code(row[0])[0] for row in rows} == {*report.SHAPES, "installed", "ready", "terminal"}
+    assert {code(row[0])[0] for row in rows} == {*headline.OUTCOMES, "installed", "ready", "terminal"}
     listed = re.search(r"Values that may follow.*?\.\n", section("Outcomes"), re.DOTALL)
     assert listed
-    assert code(listed[0]) == [*report.HEADLINES, "ERROR_CODE", "ERROR_MESSAGE"]
+    assert code(listed[0]) == [*headline.HEADLINES, "ERROR_CODE", "ERROR_MESSAGE"]
 
 
 @pytest.mark.parametrize("row", tables("Outcomes")[0], ids=lambda row: code(row[0])[0])
 def test_an_outcome_is_told_by_the_keys_that_are_named(row: Row) -> None:
     outcome = code(row[0])[0]
     made: dict[str, Any] = {key: True if key in ("installed", "needs_install_location") else {} for key in code(row[2])}
-    assert report.headline(made)[0] == f"OUTCOME={outcome}"
+    assert headline.headline(made)[0] == f"OUTCOME={outcome}"
 
 
 def test_the_error_codes_are_those_of_the_code() -> None:
@@ -151,6 +151,7 @@ def test_every_path_of_the_data_folder_is_named() -> None:
     named = {code(row[0])[0] for row in tables("Data layout")[0]}
     others = {
         f"DATA_DIR/enhancements/TIME{backups.SUFFIX}/SKILL",
+        f"DATA_DIR/enhancements/TIME{backups.NEW}/SKILL.json",
         "DATA_DIR/runtime/venv",
         "/tmp/mega-code-enhance-TIME.log",
     }

@@ -8,7 +8,9 @@ from typing import Any
 
 import pytest
 
-from mega_code.client import report
+from mega_code.client import report, unfinished
+from mega_code.client.headline import OUTCOMES, headline
+from mega_code.client.wording import command, roi_lines
 from mega_code.errors import CODES
 
 JOB = "3f2504e0-4f89-11d3-9a0c-0305e82c3301"
@@ -88,7 +90,7 @@ def test_the_page_of_a_job_is_named_last_and_changes_no_other_line(envelope: dic
     ],
 )
 def test_both_figures_always_stand_in_a_roi_line(roi: Any, line: str) -> None:
-    assert report.roi_lines(roi) == [line]
+    assert roi_lines(roi) == [line]
 
 
 def test_a_backup_and_a_shadowing_copy_are_named_with_the_commands_that_help() -> None:
@@ -96,7 +98,7 @@ def test_a_backup_and_a_shadowing_copy_are_named_with_the_commands_that_help() -
         installed(backup_path="/d/x backup/demo", active=False, shadowed_by="/h/.claude/skills/demo/SKILL.md")
     )
     assert "Replaced copy kept in /d/x backup/demo" in lines
-    assert report.command("install.sh", "--undo", "/d/x backup/demo") in lines
+    assert command("install.sh", "--undo", "/d/x backup/demo") in lines
     assert "Claude Code will load /h/.claude/skills/demo/SKILL.md instead" in lines
     assert lines.endswith("--cleanup-original /h/.claude/skills/demo/SKILL.md --project-dir /h")
 
@@ -143,8 +145,7 @@ def test_the_figures_of_what_was_not_published_do_not_read_as_if_it_were() -> No
     assert report.text(envelope).splitlines() == [
         "Status: succeeded",
         "Reason: No better.",
-        "Measured, and not published:",
-        *report.roi_lines(ROI),
+        "roi: measured, and not published: +67% performance, 0% token savings, model=gemini-3-flash-preview",
         "artifact_kind: source",
         f"Job: {JOB}",
     ]
@@ -195,7 +196,7 @@ def test_no_terminal_obeys_what_a_server_wrote() -> None:
 def test_what_can_be_resumed_says_so_in_one_sentence_and_one_command(envelope: dict[str, Any], sentence: str) -> None:
     first, second = report.text(envelope).splitlines()
     assert first == sentence
-    assert second == f"To resume: {report.command('enhance.sh', '--poll-existing', JOB)}"
+    assert second == f"To resume: {command('enhance.sh', '--poll-existing', JOB)}"
 
 
 @pytest.mark.parametrize(
@@ -208,8 +209,8 @@ def test_what_can_be_resumed_says_so_in_one_sentence_and_one_command(envelope: d
 def test_a_job_that_goes_on_can_be_resumed_or_cancelled(envelope: dict[str, Any], sentence: str) -> None:
     assert report.text(envelope).splitlines() == [
         sentence,
-        f"To resume: {report.command('enhance.sh', '--poll-existing', JOB)}",
-        f"To cancel: {report.command('enhance.sh', '--cancel', JOB)}",
+        f"To resume: {command('enhance.sh', '--poll-existing', JOB)}",
+        f"To cancel: {command('enhance.sh', '--cancel', JOB)}",
     ]
 
 
@@ -217,10 +218,10 @@ def test_a_job_that_goes_on_can_be_resumed_or_cancelled(envelope: dict[str, Any]
 def test_every_error_names_its_code_and_what_to_do(code: str) -> None:
     again = ["enhance.sh", "demo", "--project-dir", "/a b"]
     lines = report.text({"error": {"code": code, "message": "It broke.", "again": again}}).splitlines()
-    expected = [f"It broke. [{code}]", f"To start again: {report.command(*again)}"]
+    expected = [f"It broke. [{code}]", f"To start again: {command(*again)}"]
     if code == "auth_failure":
-        expected.insert(1, f"To set a key: {report.command('configure.sh', '--api-key-stdin')}")
-    elif code in report.ADVISED or CODES[code].upstream:
+        expected.insert(1, f"To set a key: {command('configure.sh', '--api-key-stdin')}")
+    elif code in unfinished.ADVISED or CODES[code].upstream:
         expected.insert(1, CODES[code].remedy)
     elif code in ("cleanup_path_missing", "cleanup_unsafe_path"):  # the same again would end in the same way
         expected.pop()
@@ -239,8 +240,8 @@ INSTALL = ["install.sh", "--job-id", JOB, "--skill-name", "demo", "--scope", "pr
 @pytest.mark.parametrize(
     ("code", "way_on"),
     [
-        ("install_failed", f"To start again: {report.command(*INSTALL)}"),
-        ("sha256_mismatch", f"To resume: {report.command('enhance.sh', '--poll-existing', JOB)}"),
+        ("install_failed", f"To start again: {command(*INSTALL)}"),
+        ("sha256_mismatch", f"To resume: {command('enhance.sh', '--poll-existing', JOB)}"),
     ],
 )
 def test_an_install_that_failed_is_done_again_or_fetched_again(code: str, way_on: str) -> None:
@@ -251,11 +252,11 @@ def test_an_install_that_failed_is_done_again_or_fetched_again(code: str, way_on
 def test_an_undo_that_has_nothing_to_put_back_says_how_to_remove_what_stands_there() -> None:
     place = "/p/.claude/skills/demo"
     about = {"installed_path": place, "backup_path": "/d/x-backup/demo", "again": ["install.sh", "--undo"]}
-    remove = report.command("install.sh", "--cleanup-original", place, "--project-dir", "/p")
+    remove = command("install.sh", "--cleanup-original", place, "--project-dir", "/p")
     assert report.text({"error": {"code": "invalid_path", "message": "It broke.", **about}}).splitlines() == [
         "It broke. [invalid_path]",
         f"To remove it (it is backed up): {remove}",
-        f"To undo the install before it: {report.command('install.sh', '--undo', '/d/x-backup/demo')}",
+        f"To undo the install before it: {command('install.sh', '--undo', '/d/x-backup/demo')}",
     ]
 
 
@@ -271,7 +272,7 @@ def test_an_undo_that_has_nothing_to_put_back_says_how_to_remove_what_stands_the
 )
 def test_an_interruption_claims_nothing_that_is_not_known(again: list[str], sentence: str) -> None:
     text = report.text({"interrupted": {"job_id": None, "elapsed_s": 0.1, "again": again}})
-    assert text.splitlines() == [sentence, f"To start again: {report.command(*again)}"]
+    assert text.splitlines() == [sentence, f"To start again: {command(*again)}"]
 
 
 @pytest.mark.parametrize(
@@ -304,7 +305,7 @@ def test_every_other_shape_has_words_too(envelope: dict[str, Any], first: str) -
 
 
 def test_headline_values_are_key_value_lines_a_script_can_split() -> None:
-    lines = report.headline(installed(installed_path="/a b\nEVIL=1", active=False, job_id=JOB))
+    lines = headline(installed(installed_path="/a b\nEVIL=1", active=False, job_id=JOB))
     assert lines == [
         "OUTCOME=installed",
         f"JOB_ID={JOB}",
@@ -313,7 +314,7 @@ def test_headline_values_are_key_value_lines_a_script_can_split() -> None:
         "INSTALLED_PATH=/a b EVIL=1",
         "ACTIVE=0",
     ]
-    assert report.headline({"error": {"code": "queue_full", "message": "Full.", "job_id": JOB}}) == [
+    assert headline({"error": {"code": "queue_full", "message": "Full.", "job_id": JOB}}) == [
         "OUTCOME=error",
         f"JOB_ID={JOB}",
         "ERROR_CODE=queue_full",
@@ -342,3 +343,7 @@ def test_the_command_prints_the_report_and_succeeds_whatever_is_reported(
     assert report.main([str(path)]) == 0 and capsys.readouterr().out == "Restored /x.\n"
     assert report.main([str(path), "--headline"]) == 0
     assert capsys.readouterr().out == "OUTCOME=restored\nRESTORED=/x\n"
+
+
+def test_whatever_a_script_is_told_of_has_words_for_a_person() -> None:
+    assert tuple(report.SHAPES) == OUTCOMES

@@ -96,7 +96,7 @@ def _again(arguments: argparse.Namespace) -> list[str]:
     """The script, and its words, that do the same again; none for what a job's id resumes."""
     name = ["--skill-name", arguments.skill_name] if arguments.skill_name else []
     project = ["--project-dir", arguments.project_dir] if arguments.project_dir else []
-    if arguments.poll_existing is not None or arguments.list_backups:
+    if arguments.poll_existing is not None or arguments.cancel is not None or arguments.list_backups:
         return []
     if arguments.list_cached:
         return ["skills.sh", "cached", *name[1:]]

@@ -1,0 +1,85 @@
+"""What a person is told of a command that did not finish: one sentence, then the exact command that goes on."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from mega_code.client.wording import cancel, command, line, removal, resume
+from mega_code.envelope import Envelope
+from mega_code.errors import CODES
+from mega_code.paths import is_job_id
+from mega_code.plain import plain
+
+SUBMITTING = ("enhance.sh", "submit.sh")
+UNKNOWN_JOB = ("http_404", "http_410", "not_found", "invalid_job_id")
+NO_WAY_ON = ("cleanup_path_missing", "cleanup_unsafe_path")
+REFETCHED = ("missing_staging", "missing_artifact", "sha256_mismatch", "download_failed")
+# Codes whose message says what is wrong, and neither it nor the command what to do about it.
+ADVISED = (
+    *("secret_detected", "size_exceeded", "network_failure", "queue_full", "invalid_response"),
+    *("missing_iteration", "invalid_cases", "invalid_gradings", "invalid_draft", "audit_refused", "skill_changed"),
+    *("budget_spent", "model_failure"),
+)
+
+
+def conflict(envelope: Envelope) -> list[str]:
+    job_id = str(envelope["conflict"]["existing_job_id"])
+    return [f"This content was submitted before, as job {job_id}.", f"To resume: {resume(job_id)}"]
+
+
+def timeout(envelope: Envelope) -> list[str]:
+    job_id, elapsed = str(envelope["timeout"]["job_id"]), envelope["timeout"]["elapsed_s"]
+    return [f"Job {job_id} had not ended after {elapsed} s; it goes on.", *_ways_on(job_id)]
+
+
+def interrupted(envelope: Envelope) -> list[str]:
+    interrupted = envelope["interrupted"]
+    job_id, again = interrupted["job_id"], _again(interrupted)
+    if again[0] not in SUBMITTING:
+        return ["Interrupted.", _way_on(interrupted)]
+    if is_job_id(job_id):
+        return [f"Interrupted; job {job_id} goes on.", *_ways_on(str(job_id))]
+    how = "Interrupted before the server named a job; starting again is safe, since a job that it has is found again."
+    return [how, _way_on(interrupted)]
+
+
+def _ways_on(job_id: str) -> list[str]:
+    return [f"To resume: {resume(job_id)}", f"To cancel: {cancel(job_id)}"]
+
+
+def cancelled(envelope: Envelope) -> list[str]:
+    job_id = str(envelope["cancelled"]["job_id"])
+    return [f"Job {job_id} is cancelled: it ends with its next step.", f"To see how it ended: {resume(job_id)}"]
+
+
+def _again(inner: dict[str, Any]) -> list[str]:
+    """The script, and its words, that do again what was not finished."""
+    again = inner.get("again")
+    return [str(word) for word in again] if isinstance(again, list) and again else ["enhance.sh"]
+
+
+def _way_on(inner: dict[str, Any], code: str = "") -> str:
+    """The command that resumes, where there is a job that is not done with; else the one that starts again."""
+    job_id, again = inner.get("job_id"), _again(inner)
+    waits = again[0] in SUBMITTING or code in REFETCHED
+    if waits and is_job_id(job_id) and code not in UNKNOWN_JOB:
+        return f"To resume: {resume(str(job_id))}"
+    return f"To start again: {line(command(*again))}"
+
+
+def error(envelope: Envelope) -> list[str]:
+    error = envelope["error"]
+    code, message = str(error.get("code")), line(error.get("message"))
+    lines = [f"{message} [{plain(code)}]"]
+    if code == "auth_failure":
+        lines.append(f"To set a key: {command('configure.sh', '--api-key-stdin')}")
+    elif code in ADVISED or (code in CODES and CODES[code].upstream):
+        lines.append(CODES[code].remedy)
+    if error.get("installed_path"):  # an undo that has nothing to put back
+        lines.append(removal("it", str(error["installed_path"])))
+        if error.get("backup_path"):
+            before = command("install.sh", "--undo", str(error["backup_path"]))
+            lines.append(f"To undo the install before it: {line(before)}")
+    elif code not in NO_WAY_ON:
+        lines.append(_way_on(error, code))
+    return lines
