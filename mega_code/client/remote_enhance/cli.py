@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Optional
 
 from mega_code import settings, telemetry
-from mega_code.client.remote_enhance import modes
+from mega_code.client.remote_enhance import modes, records
 from mega_code.commandline import Parser, answer, manual, named_file, seconds
 from mega_code.envelope import Envelope
 from mega_code.errors import MegaCodeError
@@ -128,18 +128,15 @@ def _check_modes(arguments: argparse.Namespace) -> None:
 
 def _dispatch(arguments: argparse.Namespace, run: modes.Run) -> Envelope:
     if arguments.list_cached:
-        return modes.list_cached(run, _name(arguments))
-    if arguments.list_backups:
-        _recover(arguments, run)  # what a killed install replaced is a backup too
-        return modes.list_backups(run, arguments.skill_name)
+        return {"cached": records.cached(run.data, _name(arguments))}
+    if arguments.list_backups or arguments.restore_backup is not None or arguments.cleanup_original is not None:
+        return _with_backups(arguments, run)
     if arguments.poll_existing is not None:
         check_job_id(arguments.poll_existing)
         _recover(arguments, run)
         return run.poll(arguments.poll_existing, arguments.poll_timeout)
     if arguments.cancel is not None:
         return run.cancel(arguments.cancel)
-    if arguments.restore_backup is not None:
-        return modes.restore(run, arguments.restore_backup, arguments.skill_name, _recover(arguments, run))
     if arguments.install_existing is not None:
         check_job_id(arguments.install_existing)
         name, scope = _name(arguments), arguments.install_location
@@ -148,13 +145,24 @@ def _dispatch(arguments: argparse.Namespace, run: modes.Run) -> Envelope:
                 "missing_install_location", "Say where to install: --install-location project or global."
             )
         return run.install(arguments.install_existing, name, scope, _project(arguments, run))
-    if arguments.cleanup_original is not None:
-        return modes.clean_up(run, arguments.cleanup_original, _project(arguments, run))
-    skill = modes.find_skill(run, arguments.skill_name, arguments.skill_dir, _project(arguments, run))
+    from mega_code.client.remote_enhance import finding  # only here: the other modes start sooner
+
+    skill = finding.find_skill(run.data, arguments.skill_name, arguments.skill_dir, _project(arguments, run))
     submitted = run.submit(skill, arguments.allow_secret)
     if arguments.no_wait or "submitted" not in submitted:
         return submitted
     return run.poll(submitted["submitted"]["job_id"], arguments.poll_timeout)
+
+
+def _with_backups(arguments: argparse.Namespace, run: modes.Run) -> Envelope:
+    from mega_code.client.remote_enhance import kept
+
+    if arguments.cleanup_original is not None:
+        return kept.clean_up(run.data, arguments.cleanup_original, _project(arguments, run))
+    project = _recover(arguments, run)  # what a killed install replaced is a backup too
+    if arguments.list_backups:
+        return kept.list_backups(run.data, arguments.skill_name)
+    return kept.restore(run.data, arguments.restore_backup, arguments.skill_name, project)
 
 
 def _name(arguments: argparse.Namespace) -> str:

@@ -13,7 +13,7 @@ from mega_code.client.remote_enhance import records
 from mega_code.console import say, warn
 from mega_code.envelope import Envelope
 from mega_code.errors import MegaCodeError
-from mega_code.paths import SCOPES, check_job_id, check_skill_name, is_job_id, skills_root
+from mega_code.paths import check_job_id, check_skill_name, is_job_id
 from mega_code.settings import Settings, load
 
 if TYPE_CHECKING:
@@ -285,96 +285,3 @@ def _asked(skill: Skill) -> dict[str, str]:
     """What was asked for, as entries of an envelope."""
     asked = {"skill_name": skill.name, "original_path": str(skill.path), "original_scope": skill.scope}
     return {key: value for key, value in asked.items() if value}
-
-
-def find_skill(run: Run, name: Optional[str], folder: Optional[str], project: Path) -> Skill:
-    """The skill to submit: by name in the scopes, or a folder anywhere, which may be that of a scope's skill.
-
-    Raises MegaCodeError: `missing_skill_name`, `invalid_skill_name`, `skill_not_found`, `missing_skill_dir`,
-    `missing_skill_md`.
-    """
-    from mega_code import skills
-    from mega_code.skill import SKILL_MD
-
-    if folder is None:
-        if not name:
-            raise MegaCodeError("missing_skill_name", "Name the skill: --skill-name NAME.")
-        return _told_of_other_copy(skills.resolve(name, project, run.data), project)
-    path = Path(os.path.abspath(folder))
-    if not os.path.isdir(path):
-        raise MegaCodeError("missing_skill_dir", f"There is no skill folder {folder!r}.")
-    if not os.path.isfile(path / SKILL_MD):
-        raise MegaCodeError("missing_skill_md", f"There is no {SKILL_MD} at the root of {folder!r}.")
-    name = check_skill_name(name or path.name)
-    for scope in SCOPES:
-        place = skills_root(scope, project) / name
-        if os.path.realpath(place) == os.path.realpath(path):
-            return _told_of_other_copy(skills.read(name, place / SKILL_MD, scope), project)
-    return skills.read(name, path / SKILL_MD, None)
-
-
-def _told_of_other_copy(skill: Skill, project: Path) -> Skill:
-    """`skill` itself, with a warning where it is not the one that Claude Code uses."""
-    from mega_code import skills
-
-    other = skills.other_copy(skill.name, "project", project) if skill.scope == "project" else None
-    if other:
-        warn(f"this is the project's {skill.name}; Claude Code uses the global one, {str(other)!r}")
-    return skill
-
-
-def list_cached(run: Run, name: str) -> Envelope:
-    """What can be installed without asking anybody."""
-    return {"cached": records.cached(run.data, name)}
-
-
-def list_backups(run: Run, name: Optional[str]) -> Envelope:
-    """What was replaced or removed, newest first."""
-    from mega_code import backups
-
-    return {"backups": backups.listing(run.data, check_skill_name(name) if name is not None else None)}
-
-
-def clean_up(run: Run, path: str, project: Path) -> Envelope:
-    """Remove a superseded copy; it moves into a backup."""
-    from mega_code.client.remote_enhance import install
-
-    with telemetry.span("clean-up"):
-        removed, backup = install.clean_up(path, project, run.data)
-    return {"removed": str(removed), "backup_path": str(backup)}
-
-
-def _newest_install(run: Run, name: Optional[str], project: Optional[Path]) -> dict[str, Any]:
-    """The backup of the newest install that is not undone yet. Raises MegaCodeError."""
-    from mega_code import backups
-
-    if not name:
-        raise MegaCodeError("missing_skill_name", "Name the skill whose install is to be undone: --skill-name NAME.")
-    scopes = [scope for scope in SCOPES if scope == "global" or project]
-    made = backups.standing(run.data, [skills_root(s, project or Path()) / check_skill_name(name) for s in scopes])
-    if not made:
-        raise MegaCodeError("invalid_path", f"There is no install of {name!r} here that could be undone.")
-    if made[0]["backup_path"]:
-        return made[0]
-    before = next((note["backup_path"] for note in made if note["backup_path"]), None)
-    raise MegaCodeError(
-        "invalid_path",
-        f"The newest install of {name!r}, at {made[0]['origin']!r}, replaced nothing that could be put back.",
-        installed_path=made[0]["origin"],
-        **({"backup_path": before} if before else {}),
-    )
-
-
-def restore(run: Run, backup_dir: str, name: Optional[str], project: Optional[Path]) -> Envelope:
-    """Put a backup back: the one named, or (`latest`) what the newest install of `name` in one of our scopes replaced."""
-    from mega_code import backups, places
-
-    if backup_dir == "latest":
-        backup = _newest_install(run, name, project)
-    else:
-        backup = backups.find(backup_dir, run.data)
-        if name and name != backup["skill_name"]:
-            raise MegaCodeError("invalid_arguments", f"That is a backup of {backup['skill_name']!r}, not of {name!r}.")
-    with telemetry.span("restore"):
-        done = places.restore(backup, run.data)
-    return {"restored": str(done.path), "backup_path": str(done.backup_path) if done.backup_path else None}
