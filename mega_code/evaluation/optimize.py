@@ -1,16 +1,13 @@
 """The search for a better candidate: the `gepa` library, on train cases and train queries only.
 
 gepa chooses parents from a Pareto front of pass rate and tokens, keeps the books and makes a killed search resumable
-from its run directory. Every choice that it leaves to chance is seeded here by the number of the iteration, so that a
-resumed search asks what the undisturbed one would have asked.
+from its run directory.
 """
 
 from __future__ import annotations
 
-import difflib
 import importlib.util
 import logging
-import random
 import shutil
 import sys
 from collections.abc import Callable, Mapping, Sequence
@@ -18,22 +15,18 @@ from pathlib import Path
 from typing import Any, NamedTuple, Optional, Union
 
 from mega_code.errors import MegaCodeError
-from mega_code.evaluation import arms, proposals, triggers
+from mega_code.evaluation import arms, lineage, proposals, sampling, triggers
 from mega_code.evaluation.arms import CANDIDATE, Measured, Models
 from mega_code.evaluation.budget import BudgetSpent
 from mega_code.evaluation.cases import Case
 from mega_code.evaluation.models.base import Completer, Completion
 from mega_code.evaluation.outcome import JSON
-from mega_code.evaluation.proposals import BODY, COMPONENTS, DESCRIPTION, Candidate, Failure, Unusable
+from mega_code.evaluation.proposals import BODY, DESCRIPTION, Candidate, Failure, Unusable
 from mega_code.evaluation.triggers import Trigger
 from mega_code.paths import script
 
-CASES_A_BATCH = 4
-QUERIES_A_BATCH = 6
-EVERY_NTH_DESCRIBES = 3
 CHEAPER = 0.95
 STALE = 4  # proposals in a row that give no candidate, after which another is not worth its call
-DIFF_CHARACTERS = 20_000
 STATE = "gepa_state.bin"
 FRONTIER = "hybrid"
 UNMEASURED = "dropped: the budget was spent before it was measured"
@@ -90,11 +83,11 @@ def search(work: Search) -> list[Found]:
             trainset=items,
             valset=items,
             adapter=adapter,
-            candidate_selection_strategy=_selector(work.seed),
+            candidate_selection_strategy=sampling.selector(work.seed),
             frontier_type=FRONTIER,
             skip_perfect_score=False,
-            batch_sampler=_Sampler(work),
-            module_selector=_component,
+            batch_sampler=sampling.Sampler(len(work.cases), len(work.triggers), work.seed),
+            module_selector=sampling.component,
             acceptance_criterion=adapter,
             stop_callbacks=adapter.done,
             run_dir=str(work.run_dir),
@@ -127,7 +120,9 @@ def _prepare(run_dir: Path, adapter: Adapter) -> None:
             state: Any = GEPAState.load(str(run_dir))
             assert state.program_candidates[0] == adapter.seed._asdict() and state.frontier_type == FRONTIER
             adapter.set_adapter_state(state.adapter_state)
-            assert all(adapter.entry(Candidate(**candidate)) for candidate in state.program_candidates)
+            assert all(
+                lineage.entry_of(adapter.lineage, Candidate(**candidate)) for candidate in state.program_candidates
+            )
         except Exception as error:  # bytes that are no pickle can raise anything
             log.warning("a search cannot be resumed, so it starts anew (%s)", type(error).__name__)
             shutil.rmtree(run_dir)
@@ -162,10 +157,7 @@ class Adapter:
 
     def restart(self) -> None:
         """Nothing but the original is known."""
-        entry = {"candidate": 0, "parent": None, "component": None, "diff": "", "kept": True}
-        self.lineage[:] = [
-            {**entry, **self.seed._asdict(), "train_score": None, "tokens": None, "why": "the skill as uploaded"}
-        ]
+        self.lineage[:] = [lineage.first(self.seed)]
 
     # What gepa calls
 
@@ -205,17 +197,28 @@ class Adapter:
             child = read(answer, parent)
             text = proposals.assemble(self.work.text, child)
         except (Unusable, MegaCodeError) as error:
-            self._note(parent, component, None, f"dropped: not usable, {error}")
+            lineage.note(self.lineage, self.work.text, parent, component, None, f"dropped: not usable, {error}")
             return {}
-        same = next((entry["candidate"] for entry in self.lineage if _candidate(entry) == child), None)
+        same = next((entry["candidate"] for entry in self.lineage if lineage.candidate_of(entry) == child), None)
         if same is not None:
-            self._note(parent, component, None, f"dropped: the same as candidate {same}")
+            lineage.note(
+                self.lineage, self.work.text, parent, component, None, f"dropped: the same as candidate {same}"
+            )
             return {}
         broken = proposals.too_large(child, text, self.work.text)
         if broken:
-            self._note(parent, component, child, f"dropped: never run, {' '.join(broken)}", text, broken)
+            lineage.note(
+                self.lineage,
+                self.work.text,
+                parent,
+                component,
+                child,
+                f"dropped: never run, {' '.join(broken)}",
+                text,
+                broken,
+            )
             return {}
-        self._note(parent, component, child, UNMEASURED, text)
+        lineage.note(self.lineage, self.work.text, parent, component, child, UNMEASURED, text)
         return child._asdict()
 
     def should_accept(self, proposal: Any, state: Any) -> bool:
@@ -223,7 +226,7 @@ class Adapter:
         before, after = sum(proposal.subsample_scores_before), sum(proposal.subsample_scores_after)
         cost = _tokens(proposal.eval_before)
         cheaper = cost > 0 and _tokens(proposal.eval_after) <= CHEAPER * cost
-        entry = self.entry(Candidate(**proposal.candidate))
+        entry = lineage.entry_of(self.lineage, Candidate(**proposal.candidate))
         size = len(proposal.subsample_scores_after)
         entry["kept"] = after > before or (after == before and cheaper)
         entry["train_score"] = round(after / size, 6)
@@ -264,7 +267,7 @@ class Adapter:
         for entry in self.lineage:
             if not entry["kept"]:
                 continue
-            candidate = _candidate(entry)
+            candidate = lineage.candidate_of(entry)
             try:
                 results = self._measure(candidate, items)
             except BudgetSpent:  # accepted, but never run on all of train
@@ -308,41 +311,6 @@ class Adapter:
             request = proposals.description_request(self.work.name, parent.description, wrong, dropped, number)
         return self.work.proposer.complete_all([request])[0]
 
-    def _note(
-        self,
-        parent: Candidate,
-        component: str,
-        child: Optional[Candidate],
-        why: str,
-        text: Optional[str] = None,
-        broken: Sequence[str] = (),
-    ) -> None:
-        """Add a proposal to the lineage; `broken` are the rules for whose sake it is never run."""
-        before = proposals.assemble(self.work.text, parent)
-        parts = child._asdict() if child else dict.fromkeys(COMPONENTS)
-        self.lineage.append(
-            {
-                "candidate": len(self.lineage),
-                "parent": self.entry(parent)["candidate"],
-                "component": component,
-                "diff": _diff(before, text) if text is not None else "",
-                "kept": False,
-                **parts,
-                "train_score": None,
-                "tokens": None,
-                "why": why,
-                **({"invariants": list(broken)} if broken else {}),
-            }
-        )
-
-    def entry(self, candidate: Candidate) -> JSON:
-        """What the lineage says of a candidate. Raises StopIteration for one that it does not know."""
-        return next(entry for entry in self.lineage if _candidate(entry) == candidate)
-
-
-def _candidate(entry: Mapping[str, Any]) -> Candidate:
-    return Candidate(*(entry[name] for name in COMPONENTS))
-
 
 def _failures(seen: Sequence[Mapping[str, Any]]) -> list[Failure]:
     """The queries among what was measured that were answered wrongly."""
@@ -363,53 +331,6 @@ def _objectives(score: float, result: Union[Measured, bool]) -> dict[str, float]
 
 def _tokens(evaluation: Any) -> float:
     return -float(sum(objective.get("tokens", 0.0) for objective in evaluation.objective_scores))
-
-
-def _diff(before: str, after: str) -> str:
-    lines = difflib.unified_diff(before.splitlines(), after.splitlines(), "a/SKILL.md", "b/SKILL.md", lineterm="")
-    return "\n".join(lines)[:DIFF_CHARACTERS]
-
-
-def _component(state: Any, trajectories: Sequence[Any], *_: Any) -> list[str]:
-    """A batch of queries is about the description, a batch of cases about the body."""
-    return [DESCRIPTION if isinstance(trajectories[0][0], Trigger) else BODY]
-
-
-def _selector(seed: int) -> Any:
-    from gepa.strategies.candidate_selector import ParetoCandidateSelector
-
-    class Selector(ParetoCandidateSelector):  # type: ignore[misc,unused-ignore]
-        def select_candidate_idx(self, state: Any) -> int:
-            self.rng = random.Random(f"{seed}:parent:{state.i}")
-            return int(super().select_candidate_idx(state))
-
-    return Selector(None)
-
-
-class _Sampler:
-    """The batch of an iteration: queries every third time, else cases; each a walk through a shuffled order."""
-
-    def __init__(self, work: Search) -> None:
-        self.cases = list(range(len(work.cases)))
-        self.queries = list(range(len(work.cases), len(work.cases) + len(work.triggers)))
-        self.seed = work.seed
-
-    def next_minibatch_ids(self, loader: Any, state: Any) -> list[int]:
-        turn, rest = divmod(state.i, EVERY_NTH_DESCRIBES)
-        if self.queries and rest == EVERY_NTH_DESCRIBES - 1:
-            return self._walk(self.queries, turn, QUERIES_A_BATCH)
-        number = state.i - turn if self.queries else state.i
-        return self._walk(self.cases, number, CASES_A_BATCH)
-
-    def _walk(self, ids: list[int], number: int, size: int) -> list[int]:
-        size = min(size, len(ids))
-        start, found = number * size, []
-        for position in range(start, start + size):
-            lap, place = divmod(position, len(ids))
-            order = list(ids)
-            random.Random(f"{self.seed}:batch:{lap}").shuffle(order)
-            found.append(order[place])
-        return list(dict.fromkeys(found))
 
 
 class _Log:

@@ -9,7 +9,7 @@ from mega_code.evaluation import generate, grading, proposals, triggers
 from mega_code.evaluation.arms import JUDGE_ATTEMPTS
 from mega_code.evaluation.cases import Case
 from mega_code.evaluation.models.base import size
-from mega_code.evaluation.optimize import CASES_A_BATCH, QUERIES_A_BATCH
+from mega_code.evaluation.sampling import CASES_A_BATCH, QUERIES_A_BATCH
 from mega_code.evaluation.stamp import STAMP_BYTES
 from mega_code.evaluation.triggers import Trigger
 
