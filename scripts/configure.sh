@@ -13,8 +13,7 @@
 #
 # Options:
 #   --server-url URL      the gateway's base URL
-#   --mode remote|local   remote for work with a server; local for none, as
-#                         with --hitl
+#   --mode remote|local   remote for work with a server; local for none
 #   --api-key-stdin       read the API key from stdin; it is never taken from
 #                         the command line
 #   --model MODEL         static, claude, codex or openai:NAME, or several with

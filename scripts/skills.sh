@@ -2,9 +2,10 @@
 # Usage: skills.sh list [--all] [--project-dir DIR] [--session-id ID]
 #        skills.sh resolve NAME [--project-dir DIR] [--session-id ID]
 #        skills.sh cached NAME [--session-id ID]
+#        skills.sh backups [NAME] [--session-id ID]
 #
-# Which skills there are, what stands in one, and which enhanced versions of one
-# are staged here.
+# Which skills there are, what stands in one, which enhanced versions of one are
+# staged here, and what was replaced or removed.
 # Prints one JSON line.
 #
 # Commands:
@@ -12,6 +13,8 @@
 #             those of other authors too
 #   resolve   one skill, by its name or by the start of it
 #   cached    what can be installed without asking a server
+#   backups   what was replaced or removed, newest first; install.sh puts one
+#             back
 #
 # Options:
 #   --all               with list: skills of other authors too
@@ -45,8 +48,8 @@ done
 what="${1:-}" name='' project='' all=()
 case "$what" in
 -h | --help) usage ;;
-list | resolve | cached) shift ;;
-*) die 4 "say list, resolve or cached; see --help." ;;
+list | resolve | cached | backups) shift ;;
+*) die 4 "say list, resolve, cached or backups; see --help." ;;
 esac
 while [ $# -gt 0 ]; do
   case "$1" in
@@ -66,4 +69,5 @@ case "$what" in
 list) run_python mega_code.client.skill_enhance_helper list-skills ${all[@]+"${all[@]}"} --project-dir "$project" ;;
 resolve) run_python mega_code.client.skill_enhance_helper resolve-skill --name "$name" --project-dir "$project" ;;
 cached) run_python mega_code.client.remote_enhance --list-cached --skill-name "$name" ;;
+backups) run_python mega_code.client.remote_enhance --list-backups ${name:+--skill-name "$name"} --project-dir "$project" ;;
 esac

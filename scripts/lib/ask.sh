@@ -8,7 +8,7 @@ on_terminal() { # whether there is somebody to ask
 needs_gateway() { # whether nothing of a server is configured and the embedded gateway does not run
   local shown
   shown="$(run_python mega_code.client.configure --show)" || return 1 # setup.sh says what is wrong, as of half a server
-  ! grep -qE '^MEGA_CODE_(SERVER_URL|API_KEY|CLIENT_MODE)=.' <<<"$shown"
+  [ -z "$(headline MEGA_CODE_SERVER_URL <<<"$shown")$(headline MEGA_CODE_API_KEY <<<"$shown")$(headline MEGA_CODE_CLIENT_MODE <<<"$shown")" ]
 }
 
 skill_names() { # <project>; one `name (scope)` a line

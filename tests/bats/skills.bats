@@ -27,9 +27,21 @@ load test_helper
   equal '' "$stderr"
 }
 
+@test "skills: backups are those of all skills, or of one" {
+  skill demo-skill
+  skill other-skill
+  for name in demo-skill other-skill; do install.sh --cleanup-original "$PROJECT/.claude/skills/$name" >/dev/null 2>&1; done
+  run -0 --separate-stderr skills.sh backups
+  [[ "$output" == '{"backups": [{'*other-skill*'{'*demo-skill*'}]}' ]]
+  run -0 --separate-stderr skills.sh backups demo-skill
+  [[ "$output" == '{"backups": [{"backup_path": "'*'/demo-skill", "skill_name": "demo-skill", '*'"reason": "cleanup"}]}' ]]
+  run -4 --separate-stderr skills.sh backups Demo
+  [[ "$output" == *invalid_skill_name* ]]
+}
+
 @test "skills: what makes no sense is status 4" {
   run -4 --separate-stderr skills.sh
-  equal 'skills: say list, resolve or cached; see --help.' "$stderr"
+  equal 'skills: say list, resolve, cached or backups; see --help.' "$stderr"
   run -4 --separate-stderr skills.sh list demo-skill
   equal "skills: unknown argument 'demo-skill'; see --help." "$stderr"
   run -4 --separate-stderr skills.sh cached

@@ -54,7 +54,7 @@ def test_values_commands_and_skills_are_those_that_there_are(room: Room) -> None
         (("hitl.sh", "accept", "--text", ""), ["draft", "measured"]),
         (("hitl.sh", "check"), ["check-cases", "check-gradings"]),
         (("gateway.sh", ""), ["start", "stop", "status", "url"]),
-        (("skills.sh", ""), ["list", "resolve", "cached"]),
+        (("skills.sh", ""), ["list", "resolve", "cached", "backups"]),
         (("skills.sh", "resolve", ""), ["demo-skill", "other"]),
         (("submit.sh", "--skill-name", ""), ["demo-skill", "other"]),
         (("enhance.sh", ""), ["doctor", "demo-skill", "other"]),

@@ -62,7 +62,7 @@ def test_a_job_with_a_small_model_claims_what_its_transcripts_show(
     (skill / "evals/triggers.json").write_text(json.dumps(QUERIES))
     model.answers.clear()
     before = (model.server.count(), model.input_tokens, model.output_tokens)
-    steps, limits = Steps(), {"MEGA_CODE_MAX_CALLS": "44", "MEGA_CODE_MAX_OUTPUT_TOKENS": "12"}
+    steps, limits = Steps(), {"MEGA_CODE_MAX_CALLS": "46", "MEGA_CODE_MAX_OUTPUT_TOKENS": "12"}
     outcome = run(tmp_path / "a job", skill, {**model.server.env, **limits, "MEGA_CODE_CONCURRENCY": "1"}, steps)
     assert outcome.status in TERMINAL and outcome.reason
     used = outcome.usage_snapshot

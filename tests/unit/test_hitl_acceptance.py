@@ -192,7 +192,7 @@ def test_undo_brings_back_what_stood_there_and_keeps_what_was_accepted(flow: Flo
 def test_undo_leaves_alone_what_it_did_not_install(flow: Flow) -> None:
     drafted(flow).accept()
     (flow.place / "SKILL.md").write_text("somebody else's")
-    with pytest.raises(MegaCodeError, match=r"not what iteration 1 accepted; .*install\.sh --undo") as raised:
+    with pytest.raises(MegaCodeError, match=r"not what iteration 1 accepted; .*install\.sh'? --undo") as raised:
         flow.undo()
     assert code(raised) == "skill_changed"
     assert (flow.place / "SKILL.md").read_text() == "somebody else's"
