@@ -23,14 +23,18 @@ def collision(files: Iterable[str], folders: Iterable[str] = ()) -> Optional[tup
     spelt: dict[str, str] = {}
     known: set[str] = set()
     for path in (*files, *(f"{folder}/" for folder in folders)):
-        folder = path.rpartition("/")[0]
-        while folder and folder not in known:
+        folder = path
+        while "/" in folder:
+            folder = folder.rpartition("/")[0]
+            if folder in known:
+                break
             known.add(folder)
             key = _folded(folder)
-            other = taken.get(key) or spelt.setdefault(key, folder)
-            if other != folder or key in taken:
+            if key in taken:
+                return taken[key], path
+            other = spelt.setdefault(key, folder)
+            if other != folder:
                 return other, path
-            folder = folder.rpartition("/")[0]
     return None
 
 

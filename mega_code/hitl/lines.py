@@ -13,6 +13,7 @@ from mega_code.files import read_json
 from mega_code.plain import plain
 
 CHARACTERS = 1000
+AGAIN = "again"  # the words of a command, for the report
 
 
 def lines(envelope: Envelope) -> list[str]:
@@ -23,7 +24,7 @@ def lines(envelope: Envelope) -> list[str]:
     return [f"OUTCOME={outcome}"] + [
         f"{prefix}{key.upper()}={_line(value)}"
         for key, value in values.items()
-        if value is not None and not isinstance(value, dict)
+        if value is not None and not isinstance(value, dict) and key != AGAIN
     ]
 
 

@@ -186,7 +186,7 @@ Install demo-skill into project scope?"* ]]
   fake_gateway running cancels
   run -0 --separate-stderr enhance.sh --cancel "$JOB"
   equal "Job $JOB is cancelled: it ends with its next step.
-To see how it ended: $SCRIPTS/enhance.sh --poll-existing $JOB" "$output"
+To see how it ended: $(as_typed "$SCRIPTS/enhance.sh" --poll-existing "$JOB")" "$output"
   equal '' "$stderr"
   for words in demo-skill --dry-run "--poll-existing $JOB" '--scope project'; do
     read -ra words <<<"$words"
@@ -242,7 +242,7 @@ To see how it ended: $SCRIPTS/enhance.sh --poll-existing $JOB" "$output"
   fake_gateway
   run -4 --separate-stderr enhance.sh nobody --yes
   [[ "${lines[0]}" == *"[skill_not_found]" && "${#lines[@]}" -eq 2 ]]
-  [[ "${lines[1]}" == "To start again: "*"/enhance.sh nobody --project-dir '$PROJECT'" ]]
+  [[ "${lines[1]}" == "To start again: $(as_typed "$SCRIPTS/enhance.sh" nobody --project-dir "$PROJECT")" ]]
   MEGA_CODE_SERVER_URL=http://127.0.0.1:9 run -5 --separate-stderr enhance.sh demo-skill --yes
   [[ "$stderr" == "setup: "* ]]
 }
@@ -302,7 +302,7 @@ Model: static, which is no language model: 0 calls, 0 tokens." "$output"
   skill demo-skill
   MEGA_CODE_MODEL=openai:small MEGA_CODE_MODEL_URL=http://127.0.0.1:9/v1 gateway.sh start >/dev/null 3>&-
   note="The gateway that runs measures with openai:small, and not with static, which MEGA_CODE_MODEL of this shell names."
-  mends="To measure with static, stop it and run this again: $SCRIPTS/gateway.sh stop
+  mends="To measure with static, stop it and run this again: $(as_typed "$SCRIPTS/gateway.sh" stop)
 To measure with openai:small, run this again after: unset MEGA_CODE_MODEL"
   MEGA_CODE_MODEL=static run -0 --separate-stderr enhance.sh demo-skill --dry-run
   equal "$note" "${lines[0]}"

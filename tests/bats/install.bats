@@ -91,7 +91,7 @@ fetched() { # a job that is fetched and ready
     equal 2 "${#lines[@]}"
     printf '%s\n' "${lines[1]}"
   }
-  again="To start again: $(printf %q "$SCRIPTS")/install.sh"
+  again="To start again: $(as_typed "$SCRIPTS/install.sh")"
   equal "$again --undo --skill-name demo-skill --project-dir '$PROJECT'" "$(way_on --undo --skill-name demo-skill)"
   equal "$again --undo '$ROOM/nowhere' --project-dir '$PROJECT'" "$(way_on --undo "$ROOM/nowhere")"
   skill demo-skill global

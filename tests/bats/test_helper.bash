@@ -90,3 +90,7 @@ equal() { # <expected> <actual>
     return 1
   }
 }
+
+as_typed() { # <word>...; as a shell takes them, spelt as our commands spell them
+  "$REAL_PYTHON" -c 'import shlex, sys; print(shlex.join(sys.argv[1:]))' "$@"
+}

@@ -50,7 +50,7 @@ def test_the_correlation_id_of_setup_goes_through_all_steps(claude: Claude, room
     example(room)
     session = claude.enhance("commit-message", {"be installed": ["project"], "another skill": ["Done"]})
     named = [command for command in session.commands if "--session-id" in command]
-    assert [f"--session-id {session.printed('MEGA_CODE_SESSION_ID')[0]}" in command for command in named] == [True] * 3
+    assert [f"--session-id {session.printed('MEGA_CODE_SESSION_ID')[0]}" in command for command in named] == [True] * 4
 
 
 def test_content_that_was_submitted_before_is_resumed_or_left_alone(claude: Claude, room: Room, embedded: str) -> None:
