@@ -139,7 +139,7 @@ class _Packer:
                     return
 
         if self.archive:
-            self.archive.add(path, mode, checked())
+            self.archive.add(path, mode, checked(), state.st_size)
         else:
             for _ in checked():
                 pass

@@ -13,6 +13,8 @@ from collections.abc import Iterable
 from typing import IO
 
 LEVEL = 6
+SMALL_WBITS = 13
+SMALL = (1 << SMALL_WBITS) - 512  # bytes; zlib looks back as far as its window, but for some 262
 HELD = 256 * 1024  # a file that deflates to less goes out in one piece, its header complete
 VERSION, UNIX = 20, 3
 UTF_8 = 0x800
@@ -39,10 +41,13 @@ class ZipWriter:
         below, self._above = _compressor(), _compressor()
         del below
 
-    def add(self, path: str, mode: int, chunks: Iterable[bytes]) -> None:
-        """One file with its permission bits. The archive is to be thrown away where `chunks` raises."""
+    def add(self, path: str, mode: int, chunks: Iterable[bytes], size: int = SMALL + 1) -> None:
+        """One file with its permission bits, of `size` bytes as far as is known; a small one takes less time then.
+
+        The archive is to be thrown away where `chunks` raises.
+        """
         start, name, flags = self.size, *_encoded(path)
-        deflate, crc, whole, deflated = _compressor(), 0, 0, 0
+        deflate, crc, whole, deflated = _compressor(size), 0, 0, 0
         held: list[bytes] = []
         for chunk in chunks:
             crc, whole = zlib.crc32(chunk, crc), whole + len(chunk)
@@ -85,8 +90,9 @@ class ZipWriter:
         self.size += self.out.write(b"".join(pieces))
 
 
-def _compressor() -> zlib._Compress:
-    return zlib.compressobj(LEVEL, zlib.DEFLATED, -zlib.MAX_WBITS)
+def _compressor(size: int = SMALL + 1) -> zlib._Compress:
+    """A window that no match in so many bytes is too far for changes nothing of what is written."""
+    return zlib.compressobj(LEVEL, zlib.DEFLATED, -(SMALL_WBITS if size <= SMALL else zlib.MAX_WBITS))
 
 
 def _local(name: bytes, flags: int, sizes: bytes) -> bytes:

@@ -9,8 +9,9 @@ import zipfile
 
 import pytest
 
-from mega_code.zip_writer import HELD, MANY, ZipWriter
+from mega_code.zip_writer import HELD, MANY, SMALL, ZipWriter
 
+FAR = os.urandom(200)
 Files = list[tuple[str, int, list[bytes]]]
 
 
@@ -18,7 +19,7 @@ def ours(files: Files) -> bytes:
     out = io.BytesIO()
     writer = ZipWriter(out)
     for path, mode, chunks in files:
-        writer.add(path, mode, chunks)
+        writer.add(path, mode, chunks, sum(map(len, chunks)))
     writer.close()
     assert writer.size == len(out.getvalue())
     return out.getvalue()
@@ -50,8 +51,10 @@ def theirs(files: Files) -> bytes:
         # What is over HELD gets its sizes into a header that is written already; what comes after stands right.
         [("large", 0o644, [os.urandom(HELD), os.urandom(HELD), b"end"]), ("after", 0o644, [b"x"])],
         [("just", 0o644, [os.urandom(HELD - 100)]), ("after", 0o644, [b"x"])],
+        # The same again as far behind as it can be in a file whose compressor looks back less far, and beyond that.
+        [(f"far-{size}", 0o644, [FAR, bytes(size - 2 * len(FAR)), FAR]) for size in (SMALL - 1, SMALL, SMALL + 1)],
     ],
-    ids=["none", "one", "names and modes", "large", "held"],
+    ids=["none", "one", "names and modes", "large", "held", "far"],
 )
 def test_the_archive_is_the_one_that_zipfile_writes(files: Files) -> None:
     assert ours(files) == theirs(files)
