@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import codecs
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from typing import NamedTuple, Optional
 
 from mega_code.errors import MegaCodeError
@@ -127,21 +127,21 @@ _AS_RUN = bytes(
 )
 
 
-def _candidates(text: bytes) -> Iterator[tuple[int, Shape]]:
-    """Where each start of a shape first stands: a search for fixed bytes, which is far faster than any pattern."""
-    table = _ALL if _RUN in text.translate(_AS_RUN) else _WITHOUT_RUN
-    for mark, starts in table.items():
-        if mark in text:
-            for start, shape in starts:
-                at = text.find(start)
-                if at >= 0:
-                    yield at, shape
-
-
 def find(text: bytes) -> Optional[tuple[int, str]]:
-    """Where the first secret in a text begins, and its kind; None where there is none."""
-    matches = ((_PATTERNS[shape].search(text, at), shape.kind) for at, shape in _candidates(text))
-    return min(((match.start(), kind) for match, kind in matches if match), default=None)
+    """Where the first secret in a text begins, and its kind; None where there is none.
+
+    Each start of a shape is looked for as fixed bytes, which is far faster than any pattern.
+    """
+    first: Optional[tuple[int, str]] = None
+    for mark, starts in (_ALL if _RUN in text.translate(_AS_RUN) else _WITHOUT_RUN).items():
+        if mark not in text:
+            continue
+        for start, shape in starts:
+            at = text.find(start)
+            match = _PATTERNS[shape].search(text, at) if at >= 0 else None
+            if match and (first is None or (match.start(), shape.kind) < first):
+                first = match.start(), shape.kind
+    return first
 
 
 class SecretScanner:
