@@ -151,7 +151,8 @@ flow() { # a function, so that it is read before a signal is listened for: Bash 
   if needs_gateway; then
     heed
     say "no server is configured; starting the embedded gateway."
-    "$MEGA_DIR/scripts/gateway.sh" start >&2 || exit
+    "$MEGA_DIR/scripts/gateway.sh" start >"$printed" || exit
+    say "it runs at $(cat -- "$printed"), until gateway.sh stop."
   elif [[ -n "${MEGA_CODE_MODEL:-}" && -z "$job" ]]; then
     agree "$yes"
   fi

@@ -250,7 +250,7 @@ To see how it ended: $(as_typed "$SCRIPTS/enhance.sh" --poll-existing "$JOB")" "
 # bats test_tags=slow
 @test "enhance: with nothing configured it starts the embedded gateway, says so, and goes all the way" {
   run -0 --separate-stderr enhance.sh "$REPOSITORY/examples/commit-message" --yes 3>&-
-  [[ "$stderr" == "enhance: no server is configured; starting the embedded gateway."* ]]
+  [[ "$stderr" == "enhance: no server is configured; starting the embedded gateway."*"enhance: it runs at http://127.0.0.1:"*", until gateway.sh stop."* ]]
   equal "Installed at $PROJECT/.claude/skills/commit-message." "${lines[0]}"
   [[ "${lines[1]}" == "ROI: "*"model=static-checks" ]]
   [ -f .claude/skills/commit-message/SKILL.md ]
