@@ -7,7 +7,9 @@
 #
 # Exit: 0.
 set -euo pipefail
-scripts="$(CDPATH='' cd -P -- "$(dirname -- "${BASH_SOURCE[0]}")/.." && pwd -P)"
+# shellcheck source=scripts/lib/common.sh
+. "$(dirname -- "${BASH_SOURCE[0]}")/common.sh"
+scripts="$MEGA_DIR/scripts"
 
 plain() { # <word as it was typed>; without quotes and backslashes, and with a home for a tilde
   local word="$1" home=~
@@ -59,8 +61,8 @@ skills() { # of the project that is named, else of the one we are in, and of the
 }
 
 jobs_known() {
-  local data="${MEGA_CODE_DATA_DIR:-${XDG_DATA_HOME:-$HOME/.local/share}/mega-code}" path
-  for path in "$data"/enhancements/*.job.json; do
+  local path
+  for path in "$DATA_DIR"/enhancements/*.job.json; do
     [ ! -f "$path" ] || printf '%s\n' "$path"
   done | sed 's|\.job\.json$||; s|.*/||'
 }

@@ -17,7 +17,8 @@ hears=foreground # Ctrl+C ends a command that is begun; with `self` it listens, 
 extras=(--extra gateway --extra optimize)
 spans='' # -spans where they are wanted
 
-with_spans() { # whether a collector is named, in the environment or the settings
+with_spans() { # whether a collector is named, in the environment or the settings, and spans are not switched off
+  [[ "${OTEL_SDK_DISABLED:-}" != [tT][rR][uU][eE] && "${OTEL_TRACES_EXPORTER:-otlp}" == *otlp* ]] || return 1
   [[ -n "${OTEL_EXPORTER_OTLP_ENDPOINT:-}${OTEL_EXPORTER_OTLP_TRACES_ENDPOINT:-}" ]] ||
     [[ -f "$DATA_DIR/.env" && -n "$(sed -nE '/^[[:space:]]*(export[[:space:]]+)?OTEL_EXPORTER_OTLP_(TRACES_)?ENDPOINT[[:space:]]*=/p' "$DATA_DIR/.env")" ]]
 }

@@ -372,3 +372,21 @@ def test_a_skill_called_doctor_is_named_by_its_path(known: Room) -> None:
     assert (done.returncode, done.stdout) == (0, "Model: static, which is no language model: 0 calls, 0 tokens.\n")
     for wrong in ("--yes", "demo-skill", ""):
         assert known.run([ENHANCE, "doctor", wrong]).returncode == 4
+
+
+@pytest.mark.parametrize(
+    ("text", "env", "said"),
+    [
+        ("OTEL_EXPORTER_OTLP_ENDPOINT=http://127.0.0.1:1\n", {}, True),
+        ("", {"OTEL_EXPORTER_OTLP_TRACES_ENDPOINT": "http://127.0.0.1:1/v1/traces"}, True),
+        ("OTEL_EXPORTER_OTLP_ENDPOINT=http://127.0.0.1:1\n", {"OTEL_SDK_DISABLED": "true"}, False),
+        ("", {}, False),
+    ],
+    ids=["settings", "traces alone", "switched off", "none"],
+)
+def test_what_sends_spans_is_looked_for_where_a_command_would_send_some(
+    known: Room, text: str, env: dict[str, str], said: bool
+) -> None:
+    known.data.mkdir()
+    (known.data / ".env").write_text(text)
+    assert bool(re.search(r"^\w+ +telemetry ", look(known, **env)[1], re.MULTILINE)) is said

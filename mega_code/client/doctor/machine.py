@@ -16,13 +16,16 @@ from typing import Any, Optional
 from mega_code.client.doctor.facts import Fact, missing, ok, quoted, unbroken, warning
 from mega_code.errors import NETWORK
 from mega_code.paths import MEGA_DIR, DataDir, script
+from mega_code.telemetry import wanted
 
 BASE = {"requests": "requests", "yaml": "PyYAML"}
 GATEWAY = {"bottle": "bottle", "waitress": "waitress"}
 SEARCH = {"gepa": "gepa"}
 SEARCHING, NEWEST = (3, 10), 13
-TELEMETRY = {"opentelemetry.sdk": "opentelemetry-sdk"}
-ENDPOINT = "OTEL_EXPORTER_OTLP_ENDPOINT"
+TELEMETRY = {
+    "opentelemetry.sdk": "opentelemetry-sdk",
+    "opentelemetry.exporter.otlp.proto.http": "opentelemetry-exporter-otlp-proto-http",
+}
 ANSWER_S = 5.0
 PLUGIN = "mega-code"
 
@@ -40,12 +43,12 @@ def packages(env: Mapping[str, str], embedded: bool, searches: bool, data: DataD
         yield _too_old(data)
     elif searches and sys.version_info >= SEARCHING:
         yield _group("for search", SEARCH, embedded)
-    if env.get(ENDPOINT):
+    if wanted(env):
         yield _telemetry()
 
 
-def _group(topic: str, wanted: Mapping[str, str], needed: bool) -> Fact:
-    there, lacking = _versions(wanted)
+def _group(topic: str, names: Mapping[str, str], needed: bool) -> Fact:
+    there, lacking = _versions(names)
     if not lacking:
         return ok(topic, ", ".join(there))
     found = f"{', '.join(lacking)} not installed"
@@ -71,9 +74,9 @@ def _too_old(data: DataDir) -> Fact:
     return missing("for search", found, mend, NETWORK)
 
 
-def _versions(wanted: Mapping[str, str]) -> tuple[list[str], list[str]]:
+def _versions(names: Mapping[str, str]) -> tuple[list[str], list[str]]:
     there, lacking = [], []
-    for module, name in wanted.items():
+    for module, name in names.items():
         try:
             found = util.find_spec(module) is not None
         except ImportError:
@@ -100,7 +103,7 @@ def _telemetry() -> Fact:
     if not lacking:
         return ok("telemetry", ", ".join(there))
     mend = f"{quoted(sys.executable)} -m pip install {quoted(f'{MEGA_DIR}[telemetry]')}"
-    return warning("telemetry", f"{ENDPOINT} is set, and the packages that send are not installed", mend)
+    return warning("telemetry", f"a collector is named, and {' and '.join(lacking)} not installed", mend)
 
 
 def uv() -> Fact:
