@@ -31,7 +31,6 @@
 #   MEGA_CODE_DATA_DIR   where data is kept, instead of ~/.local/share/mega-code
 #
 # Examples:
-#   scripts/configure.sh --server-url "$URL" --mode remote
 #   scripts/configure.sh --api-key-stdin <key.txt
 #   scripts/configure.sh --model claude
 #   scripts/configure.sh --unset MEGA_CODE_CLIENT_MODE
