@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from mega_code.evaluation.decision import Decision, Score, decide, decide_for_models, figures, pool, too_few
 
-SCORES = st.builds(Score, st.integers(0, 12).map(lambda n: n / 12), st.integers(1, 9000).map(float))
+SCORES = st.builds(Score, st.integers(0, 12).map(lambda n: n / 12), st.integers(1, 9000).map(float), st.just(1.0))
 PAIRS = st.lists(st.tuples(SCORES, SCORES), min_size=0, max_size=10)
 
 
@@ -175,8 +175,8 @@ def test_what_a_failed_grading_could_turn_is_neither_published_nor_called_worse(
     assert decide(arm([1.0] * 8), half_graded(arm([0.0] * 8), 1)).kind == "worse"
 
 
-OLD = st.builds(Score, st.sampled_from([0.0, 0.0, 0.25, 1.0]), st.just(1000.0))
-NEW = st.builds(Score, st.sampled_from([1.0, 1.0, 0.75, 0.0]), st.sampled_from([500.0, 500.0, 3000.0]))
+OLD = st.builds(Score, st.sampled_from([0.0, 0.0, 0.25, 1.0]), st.just(1000.0), st.just(1.0))
+NEW = st.builds(Score, st.sampled_from([1.0, 1.0, 0.75, 0.0]), st.sampled_from([500.0, 500.0, 3000.0]), st.just(1.0))
 THIRDS = st.sampled_from([1.0, 1.0, 1.0, 2 / 3, 1 / 3, 0.0])
 
 
