@@ -22,7 +22,10 @@ find_binary() { # <folder>; nothing where there is none; the platform's package 
 }
 
 case "${1:-}" in
--h | --help) usage; exit ;;
+-h | --help)
+  usage
+  exit
+  ;;
 '' | -*) die 4 "name a folder; see --help." ;;
 esac
 target="$1/claude-code-$version"

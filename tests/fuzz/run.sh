@@ -18,7 +18,10 @@ die() { # <code> <message...>
 seconds=150 minimise='' targets=()
 while [ $# -gt 0 ]; do
   case "$1" in
-  -h | --help) usage; exit ;;
+  -h | --help)
+    usage
+    exit
+    ;;
   --seconds) [[ "${2:-}" =~ ^[0-9]+$ ]] || die 4 "--seconds needs a number; see --help." && seconds="$2" && shift ;;
   --minimise) minimise=yes ;;
   answer | envfile | frontmatter | intake) targets+=("$1") ;;
