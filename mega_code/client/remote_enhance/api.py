@@ -22,7 +22,7 @@ from mega_code.console import conceal, concealed, say
 from mega_code.errors import MegaCodeError
 from mega_code.paths import check_job_id, is_job_id, script
 from mega_code.plain import plain
-from mega_code.settings import API_BASE, Settings, check_server_url
+from mega_code.settings import API_BASE, Settings, check_server_url, is_key
 
 ANSWER_BYTES = 16 * MIB
 RETRIED = (429, 502, 503, 504)
@@ -82,7 +82,7 @@ class Gateway:
         server_url = check_server_url(settings.server_url)
         if not settings.api_key:
             raise MegaCodeError("auth_failure", f"No API key is configured; set one with {script('configure.sh')}.")
-        if not (settings.api_key.isascii() and settings.api_key.isprintable() and " " not in settings.api_key):
+        if not is_key(settings.api_key):
             raise MegaCodeError(
                 "auth_failure", f"The API key holds characters that none has; run {script('configure.sh')}."
             )
