@@ -130,14 +130,24 @@ def publish(folder: Path, target: Path) -> None:
             os.rename(target, old)
         os.rename(folder, target)
     settle_folder(target.parent)
+    # Its lock says nothing: who published it may not have let go of it yet.
     with contextlib.suppress(OSError):
-        _discard(old)
+        _remove(old)
 
 
 def _discard(left: Path) -> None:
     """Remove what nobody is filling. Raises OSError."""
-    if left.is_dir() and not left.is_symlink():
-        with _locked(left):
-            shutil.rmtree(left)
+    with _locked(left) if _is_folder(left) else contextlib.nullcontext():
+        _remove(left)
+
+
+def _remove(left: Path) -> None:
+    """Remove a folder, though another removes it too, or whatever else is there. Raises OSError."""
+    if _is_folder(left):
+        shutil.rmtree(left, ignore_errors=True)
     elif os.path.lexists(left):
         left.unlink()
+
+
+def _is_folder(path: Path) -> bool:
+    return path.is_dir() and not path.is_symlink()
