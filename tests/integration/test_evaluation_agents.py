@@ -135,6 +135,27 @@ def test_claude_is_stopped_before_it_asks_on_by_itself(
     assert time.monotonic() - began < 10 and not on.exists()
 
 
+BLOCKS = '[{"type": "thinking", "thinking": "hm"}, {"type": "text", "text": "a "}, {"type": "text", "text": "b"}]'
+WHOLE = f'{{"type": "assistant", "message": {{"model": "m-2", "content": {BLOCKS}}}}}'
+RESULT = f'"type": "result", "result": "a b", "total_cost_usd": 0.5, "usage": {{**{TOKENS}, "output_tokens": 7}}'
+
+
+@pytest.mark.parametrize(
+    ("does", "expected"),
+    [
+        (f"say({WHOLE}, {{{RESULT}}})", Completion("a b", "m-2", 125, 7, 0.5)),
+        (f"say({{{RESULT}}})", Completion("a b", "claude", 125, 7, 0.5)),
+        (f'say({{{RESULT}, "stop_reason": "max_tokens"}})', Completion("a b", "claude", 125, 7, 0.5, "cut")),
+    ],
+    ids=["whole messages", "the result alone", "a result that was cut"],
+)
+def test_a_claude_that_streams_no_parts_is_understood_as_well(
+    install: Install, does: str, expected: Completion
+) -> None:
+    install("claude", does)
+    assert model("claude").complete(ASK) == expected
+
+
 @pytest.mark.parametrize(
     ("does", "transient", "charged", "says"),
     [
@@ -225,6 +246,7 @@ def test_codex_gets_the_text_as_its_instructions_and_no_tools(install: Install) 
     ("does", "expected"),
     [
         (f"say({USED})", Completion("", "codex", 50, 9, 0.0, "empty")),
+        (f"say({ITEM})", Completion("a b", "codex", 8, 1, 0.0)),
         (f"say({ITEM})\n{FAILED % 'Incomplete: max_output_tokens'}", Completion("a b", "codex", 8, 1, 0.0, "cut")),
         (f"say({ITEM})\n{FAILED % 'Incomplete: content_filter'}", Completion("", "codex", 8, 0, 0.0, "refused")),
     ],

@@ -81,15 +81,22 @@ class Stream:
     """The events of `--output-format stream-json`, up to the end of the first message.
 
     A message that was cut, refused or empty is the answer: the client would ask on by itself, so it is stopped there.
+    What stands in front of a model may give whole messages, or the result alone, and none of their parts.
     """
 
     def __init__(self) -> None:
-        self.text = ""
         self.model = ""
         self.stop = ""
         self.skill: Optional[str] = None
         self.result: dict[str, Any] = {}
         self._used: dict[str, Any] = {}
+        self._parts = ""
+        self._whole = ""
+
+    @property
+    def text(self) -> str:
+        """What the model wrote, from the best source there is."""
+        return self._parts or self._whole or str(self.result.get("result") or "")
 
     def take(self, line: bytes) -> bool:
         try:
@@ -99,8 +106,8 @@ class Stream:
         kind = event.get("type") if isinstance(event, dict) else None
         if kind == "result":
             self.result = event
-        elif kind == "assistant":
-            self._blocks(event)
+        elif kind == "assistant" and isinstance(event.get("message"), dict):
+            self._message(event["message"])
         elif kind == "stream_event" and isinstance(event.get("event"), dict):
             return self._partial(event["event"])
         return False
@@ -113,27 +120,31 @@ class Stream:
             self._used.update(message.get("usage") or {})
         elif kind == "content_block_delta":
             delta = event.get("delta") or {}
-            self.text += str(delta.get("text") or "") if delta.get("type") == "text_delta" else ""
+            self._parts += str(delta.get("text") or "") if delta.get("type") == "text_delta" else ""
         elif kind == "message_delta":
             self._used.update(event.get("usage") or {})
             self.stop = str((event.get("delta") or {}).get("stop_reason") or "")
-            return self.stop not in ("end_turn", "stop_sequence") or not self.text.strip()
+            return self.stop not in ("end_turn", "stop_sequence") or not self._parts.strip()
         return False
 
-    def _blocks(self, event: dict[str, Any]) -> None:
-        """Which skill the message asks to load."""
-        for block in (event.get("message") or {}).get("content") or []:
-            if isinstance(block, dict) and block.get("type") == "tool_use" and block.get("name") == "Skill":
+    def _message(self, message: dict[str, Any]) -> None:
+        """A whole message, or a block of one: its text, and which skill it asks to load."""
+        self.model = self.model or str(message.get("model") or "")
+        for block in message.get("content") or []:
+            if not isinstance(block, dict):
+                continue
+            if block.get("type") == "text":
+                self._whole += str(block.get("text") or "")
+            if block.get("type") == "tool_use" and block.get("name") == "Skill":
                 self.skill = self.skill or str((block.get("input") or {}).get("skill") or "")
 
     def outcome(self) -> str:
-        if "refusal" in (self.stop, self.result.get("stop_reason")):
-            return "refused"
-        return "cut" if self.stop == "max_tokens" else "answer"
+        stops = (self.stop, self.result.get("stop_reason"))
+        return "refused" if "refusal" in stops else "cut" if "max_tokens" in stops else "answer"
 
     def usage(self) -> tuple[int, int]:
         """Tokens in, with what was read from and written to the API's cache, and out."""
-        used = self._used
+        used = self._used or self.result.get("usage") or {}
         given = sum(number(used.get(f"{kind}input_tokens")) for kind in ("", "cache_creation_", "cache_read_"))
         return int(given), int(number(used.get("output_tokens")))
 

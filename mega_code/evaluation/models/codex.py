@@ -49,7 +49,7 @@ class Codex(Agent):
         arguments += ["--model", self.model] if self.model else []
         events = Turn()
         ended = self._programs.run([*arguments, "-"], room, request.prompt, env, self.timeout_s, events.take)
-        if not events.over:
+        if not events.over and not (events.text and ended.status == 0):
             raise ModelError(f"codex ended with status {ended.status}: {ended.said or 'it said nothing'}")
         outcome = events.outcome()
         if outcome is None:
