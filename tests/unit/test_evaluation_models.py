@@ -52,6 +52,13 @@ def test_a_model_that_cannot_be_used_is_refused_by_name(spec: str, env: dict[str
     assert caught.value.code == code and says in caught.value.message and SECRET not in caught.value.message
 
 
+def test_two_models_that_results_could_not_tell_apart_are_refused() -> None:
+    env = {"MEGA_CODE_MODEL_URL": "http://127.0.0.1:1/v1"}
+    with pytest.raises(MegaCodeError, match="names two models that are both called 'codex'") as caught:
+        choose("claude,codex,openai:codex", env)
+    assert caught.value.code == "invalid_arguments"
+
+
 def test_the_key_stands_in_no_repr_and_in_no_pickle(monkeypatch: pytest.MonkeyPatch) -> None:
     model = choose("openai:m", {**URL, "MEGA_CODE_MODEL_KEY": SECRET})[0]
     pickled = pickle.dumps(model)
