@@ -7,7 +7,7 @@ from statistics import fmean
 from typing import Any, Optional
 
 from mega_code.evaluation import cases, decision, statistics, triggers
-from mega_code.evaluation.arms import BASELINE, CANDIDATE, ORIGINAL, Measured, scores, ungraded
+from mega_code.evaluation.arms import BASELINE, CANDIDATE, ORIGINAL, Measured, scores, tasks, without_verdict
 from mega_code.evaluation.decision import Decision
 from mega_code.evaluation.outcome import JSON
 from mega_code.evaluation.plan import Plan
@@ -62,10 +62,10 @@ class Book:
 
     def standing(self) -> str:
         """What the original was measured at beside no skill, in sentences."""
-        without, given = (fmean(one.passed for one in self._held(0, arm)) for arm in (BASELINE, ORIGINAL))
+        without, given = (_rates(self._held(0, arm)) for arm in (BASELINE, ORIGINAL))
         passes = (
-            f"It passes {given:.0%} of the expectations of {len(self.split.held_out)} held-out cases,"
-            f" and {without:.0%} pass without a skill."
+            f"It passes {fmean(given):.0%} of the expectations of {len(given)} held-out cases,"
+            f" and {fmean(without):.0%} pass without a skill."
         )
         return " ".join([passes, *self._ungraded(), *self._triggering()])
 
@@ -76,13 +76,12 @@ class Book:
         return " ".join([few, *self._ungraded()]) if few else None
 
     def _ungraded(self) -> list[str]:
-        """A sentence for each model on the held-out answers that are not graded."""
+        """Sentences for each model on the held-out answers that fail without a verdict on what they say."""
         found = []
         for number, model in enumerate(self.models):
-            counted = {arm: ungraded(self._held(number, arm)) for arm in self.measured[number]}
-            named = ", ".join(f"{words} of the {arm}" for arm, words in counted.items() if words)
             on = f" on {model}" if len(self.models) > 1 else ""
-            found += [f"Held-out answers that were not graded{on}: {named}."] if named else []
+            held = {arm: self._held(number, arm) for arm in self.measured[number]}
+            found += [f"Held-out answers {what}{on}: {where}." for what, where in without_verdict(held).items()]
         return found
 
     def _triggering(self, published: bool = False) -> list[str]:
@@ -135,11 +134,11 @@ class Book:
         found = {}
         for arm in self.measured[model]:
             held = self._held(model, arm)
-            passed = [one.passed for one in held]
-            low, high = statistics.pass_rate_interval(passed)
+            rates = _rates(held)
+            low, high = statistics.pass_rate_interval(rates)
             found[arm] = {
-                "pass_rate": round(fmean(passed), 6),
-                "tokens": round(fmean(one.score.tokens for one in held), 1),
+                "pass_rate": round(fmean(rates), 6),
+                "tokens": round(fmean(score.tokens for score in scores(held)), 1),
                 "ci95": [round(low, 6), round(high, 6)],
             }
         return found
@@ -162,3 +161,8 @@ class Book:
             "arms": {arm: triggers.figures(held, found) for arm, found in self.triggered.items()},
             "cases": listed,
         }
+
+
+def _rates(measured: Sequence[Measured]) -> list[float]:
+    """The pass rate of each task; what is not graded is a fail."""
+    return [fmean(one.passed for one in task) for task in tasks(measured)]

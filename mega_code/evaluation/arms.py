@@ -3,37 +3,40 @@
 from __future__ import annotations
 
 import random
-from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from statistics import fmean
 from typing import Any, NamedTuple, Optional
 
 from mega_code.evaluation import grading
-from mega_code.evaluation.cases import Case
-from mega_code.evaluation.decision import Score
+from mega_code.evaluation.cases import Case, words
+from mega_code.evaluation.decision import Score, averaged
 from mega_code.evaluation.grading import Malformed, Verdict
 from mega_code.evaluation.models.base import Completer, Completion, Request
 from mega_code.evaluation.triggers import Loader
 
 BASELINE, ORIGINAL, CANDIDATE = "baseline", "original", "candidate"
 JUDGE_ATTEMPTS = 2
-NO_TEXT, NO_VERDICTS = "without a text", "without the judge's verdicts"
 CUT = "The answer was cut: it reached MEGA_CODE_MAX_OUTPUT_TOKENS."
 
 
 class Models(NamedTuple):
-    """Who answers the tasks, who judges, and what says which skill is loaded; all may be one model."""
+    """Who answers the tasks, who judges, and what says which skill is loaded; all may be one model.
+
+    `check` is called while there is long work without them; what it raises ends that.
+    """
 
     task: Completer
     judge: Completer
     loader: Loader
     output_tokens: int
+    check: Callable[[], object] = lambda: None
 
 
 class Run(NamedTuple):
     """One output of one arm for one case, with its verdicts. `problems` says where its grading failed, or it was cut.
 
-    `ungraded` says why nobody can know how good it is: `NO_TEXT` or `NO_VERDICTS`.
+    `ungraded`: the judge gave no verdicts, so nobody can know how good it is. An answer without a text is no such one:
+    nothing was done, and that fails.
     """
 
     case: Case
@@ -41,7 +44,7 @@ class Run(NamedTuple):
     completion: Completion
     verdicts: tuple[Verdict, ...]
     problems: tuple[str, ...] = ()
-    ungraded: Optional[str] = None
+    ungraded: bool = False
 
     @property
     def passed(self) -> float:
@@ -127,7 +130,8 @@ def _grade(outputs: Sequence[Output], models: Models) -> list[Run]:
         problems[i] = f"Not graded: {problems[i]}, {JUDGE_ATTEMPTS} times in a row."
         judgements[i] = grading.ungraded(outputs[i][0], problems[i])
     return [
-        graded(output, judgements.get(i, []), problems[i] if i in waiting else None) for i, output in enumerate(outputs)
+        graded(output, judgements.get(i, []), problems[i] if i in waiting else None, models.check)
+        for i, output in enumerate(outputs)
     ]
 
 
@@ -136,28 +140,54 @@ def answered(completion: Completion) -> bool:
     return completion.outcome not in ("refused", "empty") and bool(completion.text.strip())
 
 
-def graded(output: Output, judgement: Sequence[Verdict], problem: Optional[str] = None) -> Run:
+def graded(
+    output: Output,
+    judgement: Sequence[Verdict],
+    problem: Optional[str] = None,
+    check: Callable[[], object] = lambda: None,
+) -> Run:
     """The run of an output, of whose expectations `judgement` has the verdicts that code cannot give.
 
-    `problem` says why there are none.
+    `problem` says why there are none. What `check` raises ends it; it is called between verdicts.
     """
     case, repeat, completion = output
     if not answered(completion):
-        return Run(case, repeat, completion, tuple(grading.unanswered(case, completion)), (), NO_TEXT)
-    decided = [grading.by_code(e, completion.text) for e in case.expectations if e.kind != "judge"]
+        return Run(case, repeat, completion, tuple(grading.unanswered(case, completion)))
+    decided = []
+    for expectation in case.expectations:
+        if expectation.kind == "regex":
+            check()  # the search with somebody's pattern may take its time
+        if expectation.kind != "judge":
+            decided.append(grading.by_code(expectation, completion.text))
     cut = [CUT] if completion.outcome == "cut" else []
     verdicts, problems = grading.in_order(case, decided, judgement), [problem] if problem else []
-    return Run(case, repeat, completion, tuple(verdicts), (*problems, *cut), NO_VERDICTS if problem else None)
+    return Run(case, repeat, completion, tuple(verdicts), (*problems, *cut), bool(problem))
 
 
-def ungraded(measured: Iterable[Measured]) -> str:
-    """How many of the answers are not graded, and why; empty where all are."""
-    runs = [run for one in measured for run in one.runs]
-    found = Counter(run.ungraded for run in runs if run.ungraded)
-    why = ", ".join(f"{number} {what}" for what, number in sorted(found.items()))
-    return f"{sum(found.values())} of {len(runs)} ({why})" if found else ""
+def tasks(measured: Iterable[Measured]) -> list[list[Measured]]:
+    """The cases by their task: those with the same words as prompt are answered once, and are one unit together."""
+    found: dict[str, list[Measured]] = {}
+    for one in measured:
+        found.setdefault(words(one.case.prompt), []).append(one)
+    return list(found.values())
 
 
 def scores(measured: Iterable[Measured]) -> list[Score]:
-    """One score a case."""
-    return [one.score for one in measured]
+    """One score a task, in the order of their first cases."""
+    return [averaged([one.score for one in task]) for task in tasks(measured)]
+
+
+def without_verdict(measured: Mapping[str, Sequence[Measured]]) -> dict[str, str]:
+    """What kinds of answers there are that fail without a verdict on what they say, and how many of each arm."""
+    kinds: dict[str, Callable[[Run], bool]] = {
+        "that the judge did not grade": lambda run: run.ungraded,
+        "without a text, which fail": lambda run: not answered(run.completion),
+    }
+    found = {}
+    for what, concerns in kinds.items():
+        runs = {arm: [run for one in group for run in one.runs] for arm, group in measured.items()}
+        counted = {arm: sum(map(concerns, group)) for arm, group in runs.items()}
+        named = [f"{count} of {len(runs[arm])} of the {arm}" for arm, count in counted.items() if count]
+        if named:
+            found[what] = ", ".join(named)
+    return found

@@ -70,16 +70,16 @@ class Calls:
         check: Callable[[], object] = lambda: None,
         *,
         patience_s: float = 300.0,
+        begun: Callable[[], object] = lambda: None,
         sleep: Callable[[float], object] = time.sleep,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
-        """`check` is called between calls, from the thread that asks; what it raises ends the asking."""
+        """`check` is called between calls, from the thread that asks; what it raises ends the asking. `begun` is called
+        before calls are sent, when they are noted."""
         self.model, self.store, self.job, self.budget, self.executor = model, store, job, budget, executor
-        self.check, self.sleep, self.clock = check, sleep, clock
+        self.check, self.begun, self.sleep, self.clock = check, begun, sleep, clock
         self._slots = threading.Semaphore(concurrency)
         self._patience = Patience(patience_s)
-        self.landed = 0
-        """How many answers have come, beside the remembered ones."""
 
     def key(self, request: Request) -> str:
         """What the answer to a request is remembered by; who asks for what purpose does not change the answer."""
@@ -126,6 +126,8 @@ class Calls:
             with self.store.together():
                 self._collect(course)
                 self._begin(course, begun)
+            if begun:
+                self.begun()
             while begun:
                 self._submit(course, begun[0])
                 del begun[0]
@@ -218,7 +220,6 @@ class Calls:
         except BaseException:
             self.budget.forfeit(sent.held)
             raise
-        self.landed += 1
         self._patience.answered(sent.when)
         self.budget.settle(sent.held, completion)
         return self.store.settle(sent.ticket, completion)

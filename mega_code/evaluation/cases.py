@@ -6,6 +6,7 @@ import itertools
 import json
 import random
 import re
+from collections import Counter
 from collections.abc import Collection, Mapping, Sequence
 from typing import Any, NamedTuple, Optional, Union
 
@@ -76,13 +77,16 @@ class Split(NamedTuple):
     held_out: tuple[Case, ...]
 
 
+NO_CASES = Split((), ())
+
+
 def read(data: Union[str, bytes], files: Optional[Collection[str]] = None, path: str = PATH) -> list[Case]:
     """The cases in the text of an `evals.json`, in either of its two shapes.
 
     `files` are the paths below the skill folder; where given, a case's own `files` must be among them. `path` is what
     the file is called. Raises CaseError with every problem there is.
     """
-    entries, name, prompt = _entries(_json(data, path), path)
+    entries, name, prompt = _entries(parsed(data, path), path)
     problems: list[str] = []
     found: dict[int, Case] = {}
     for index, (entry, number) in enumerate(zip(entries, _numbers(entries))):
@@ -135,13 +139,26 @@ def words(prompt: str) -> str:
     return " ".join(prompt.split()).casefold()
 
 
-def _json(data: Union[str, bytes], path: str) -> Any:
+def parsed(data: Union[str, bytes], path: str) -> Any:
+    """The JSON in the file at `path`. Raises CaseError, also for a key that stands twice: one value would be dropped."""
     if len(data) > BYTES:
         raise CaseError([f"{path} is over {BYTES // 1024 // 1024} MiB."])
+    twice: list[str] = []
+
+    def once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+        found = dict(pairs)
+        if len(found) < len(pairs):
+            twice.extend(key for key, times in Counter(key for key, _ in pairs).items() if times > 1)
+        return found
+
     try:
-        return json.loads(data)
+        value = json.loads(data, object_pairs_hook=once)
     except (ValueError, RecursionError) as error:
         raise CaseError([f"{path} is no JSON: {' '.join(str(error).split())[:200]}."]) from None
+    if twice:
+        named = ", ".join(repr(key[:100]) for key in [*dict.fromkeys(twice)][:10])
+        raise CaseError([f"{path} has a key more than once in one object: {named}."])
+    return value
 
 
 def _entries(value: Any, path: str) -> tuple[list[Any], str, str]:

@@ -6,10 +6,10 @@ of the paired differences in tokens, unscaled, so that test and total ask the sa
 cannot make a saving by itself: its difference is above zero under half of the sign flips only, so the other cases must
 show a saving too (at p <= 0.05). It can still make that saving look larger than it is.
 
-An answer that nobody graded says nothing: the judge gave no verdicts, or there was no text. What is estimated comes from
-the cases with a graded answer in both arms, and it takes six of them. Nothing is published, and nothing called worse, but
-what holds whatever such answers had come to: to publish, those of the original count as passed and those of the
-candidate as failed, in every case. So no failed grading helps a candidate, whichever arm it is in.
+An answer of which the judge gave no verdicts says nothing. What is estimated comes from the cases with a graded answer
+in both arms, and it takes six of them. Nothing is published, and nothing called worse, but what holds whatever such
+answers had come to: to publish, those of the original count as passed and those of the candidate as failed, in every
+case. So no failed grading helps a candidate, whichever arm it is in.
 
 What the bound cannot see: where no case came out differently it is zero, although a loss in one of twenty cases stays
 unseen by sixteen in four jobs of ten. The reason then says that no case differed, and not that no loss is possible.
@@ -98,7 +98,9 @@ def decide(original: Sequence[Score], candidate: Sequence[Score], noun: str = HE
     lift, p_value = round(fmean(lifts or [0.0]), 12) + 0.0, flips.p_value()
     bound, (saving, token_p_value) = flips.lower_bound(LEVEL), _saved(seen)
     cheap = _is_cheap(saving, token_p_value)
-    kind, needed = _kind(lifts, p_value, bound, cheap)
+    settled = _settled(lifts, p_value, bound, cheap)
+    needed = None if settled else _needed(lifts, bound, _spared(seen), saving, token_p_value)
+    kind = settled or ("inconclusive" if needed or len(lifts) < FEWEST_CASES else "no better")
     open_ = not _holds(kind, list(zip(original, candidate)))
     kind = "inconclusive" if open_ else kind
     publish = kind in ("better", "cheaper")
@@ -112,12 +114,20 @@ Pairs = Sequence[tuple[Score, Score]]  # of the original and of the candidate, o
 
 def _saved(pairs: Pairs) -> tuple[float, float]:
     """The share of tokens saved in total, and its p-value."""
-    p_value = SignFlips([old.tokens - new.tokens for old, new in pairs]).p_value()
-    return token_saving([old for old, _ in pairs], [new for _, new in pairs]), p_value
+    return token_saving([old for old, _ in pairs], [new for _, new in pairs]), SignFlips(_spared(pairs)).p_value()
+
+
+def _spared(pairs: Pairs) -> list[float]:
+    """The tokens that each case takes less."""
+    return [old.tokens - new.tokens for old, new in pairs]
+
+
+def _is_large(saving: float) -> bool:
+    return saving >= LEAST_SAVING - FLOAT_ERROR
 
 
 def _is_cheap(saving: float, p_value: float) -> bool:
-    return saving >= LEAST_SAVING - FLOAT_ERROR and p_value <= ALPHA
+    return _is_large(saving) and p_value <= ALPHA
 
 
 def _holds(kind: str, pairs: Pairs) -> bool:
@@ -128,7 +138,7 @@ def _holds(kind: str, pairs: Pairs) -> bool:
     if kind == "better":
         return worst.p_value() <= ALPHA
     if kind == "cheaper":
-        return worst.lower_bound(LEVEL) >= -MARGIN - FLOAT_ERROR and _is_cheap(*_saved(pairs))
+        return _loses_little(worst.lower_bound(LEVEL)) and _is_cheap(*_saved(pairs))
     if kind == "worse":
         return SignFlips([-lift for lift in _best(pairs)]).p_value() <= ALPHA
     return True
@@ -178,13 +188,14 @@ def pool(models: Sequence[Sequence[Score]]) -> list[Score]:
     """
     if len({len(scores) for scores in models}) > 1:
         raise ValueError("the models did not run the same cases")
-    return [_pooled(case) for case in zip(*models)]
+    return [averaged(case) for case in zip(*models)]
 
 
-def _pooled(case: Sequence[Score]) -> Score:
-    graded = fmean(score.graded for score in case)
-    passed = fmean(score.least for score in case) / graded if graded else 0.0
-    return Score(passed, fmean(score.tokens for score in case), graded)
+def averaged(scores: Sequence[Score]) -> Score:
+    """What is measured more than once as one score."""
+    graded = fmean(score.graded for score in scores)
+    passed = fmean(score.least for score in scores) / graded if graded else 0.0
+    return Score(passed, fmean(score.tokens for score in scores), graded)
 
 
 def token_saving(before: Sequence[Score], after: Sequence[Score]) -> float:
@@ -220,19 +231,31 @@ def _headline(before: Sequence[Score], after: Sequence[Score]) -> dict[str, str]
     return {"performance_increase": percent(points), "token_savings": percent(token_saving(before, after) * 100)}
 
 
-def _kind(lifts: Sequence[float], p_value: float, bound: float, cheap: bool) -> tuple[str, Optional[int]]:
-    """What the rule says, and how many cases would settle it where that is open."""
+def _settled(lifts: Sequence[float], p_value: float, bound: float, cheap: bool) -> Optional[str]:
+    """What the rule says; None where that is open."""
     if p_value <= ALPHA:
-        return "better", None
-    if cheap and bound >= -MARGIN - FLOAT_ERROR:
-        return "cheaper", None
-    if SignFlips([-lift for lift in lifts]).p_value() <= ALPHA:
-        return "worse", None
-    routes = [cases_needed(lifts)]
-    if cheap:  # it takes fewer cases to show that five points are not lost
-        routes.append(cases_needed([lift + MARGIN for lift in lifts], 1 - LEVEL))
-    needed = min((max(cases, len(lifts) + 1) for cases in routes if cases), default=None)
-    return ("inconclusive" if needed or len(lifts) < FEWEST_CASES else "no better"), needed
+        return "better"
+    if cheap and _loses_little(bound):
+        return "cheaper"
+    return "worse" if SignFlips([-lift for lift in lifts]).p_value() <= ALPHA else None
+
+
+def _loses_little(bound: float) -> bool:
+    return bound >= -MARGIN - FLOAT_ERROR
+
+
+def _needed(
+    lifts: Sequence[float], bound: float, spared: Sequence[float], saving: float, token_p_value: float
+) -> Optional[int]:
+    """How many cases would settle what is open, as a lift or as a saving; None where no number would."""
+    saves: list[Optional[int]] = [FEWEST_CASES if _is_large(saving) else None]
+    if token_p_value > ALPHA:
+        saves.append(cases_needed(spared))
+    if not _loses_little(bound):
+        saves.append(cases_needed([lift + MARGIN for lift in lifts], 1 - LEVEL))
+    known = [cases for cases in saves if cases]
+    routes = [cases_needed(lifts), max(known) if len(known) == len(saves) else None]
+    return min((max(cases, len(lifts) + 1) for cases in routes if cases), default=None)
 
 
 def _counted(cases: int, noun: str) -> str:
@@ -252,6 +275,8 @@ def _reason(decision: Decision, cheap: bool, open_: bool, left_out: int, noun: s
     ]
     if cheap and not decision.publish and not open_:
         sentences.append(f"As a loss of {MARGIN * 100:.0f} points or more is not ruled out, the saving does not count.")
+    elif decision.cases_needed and _is_large(decision.token_saving) and not cheap:
+        sentences.append("The saving does not count, as chance could have made it.")
     if decision.cases_needed:
         sentences.append(f"If it is as it looks, {_counted(decision.cases_needed, noun)} would probably settle it.")
     elif decision.kind == "no better":

@@ -124,7 +124,6 @@ class _Trial:
         self.progress = progress
         self.room = room
         self.phase = "intake"
-        self.callers: list[Calls] = []
         self.budget = Budget(limits, store.spent(room.job_id))
 
     def run(self, now: datetime) -> Outcome:
@@ -139,7 +138,6 @@ class _Trial:
             pool = executor(self.room.env)
             stack.callback(pool.shutdown, wait=False)
             callers = [self._calls(model, pool) for model in self.models]
-            self.callers = [*callers]  # what loads skills joins them and is no model of the job
             for model in self.models:
                 stack.callback(model.close)
             return self._compare(callers, planned, now)
@@ -155,13 +153,14 @@ class _Trial:
             limits.concurrency,
             self._check,
             patience_s=limits.patience_s,
+            begun=self.progress.worked,
         )
 
     def _compare(self, callers: Sequence[Calls], planned: Plan, now: datetime) -> Outcome:
         material, first = self.material, callers[0]
         self._generate(first)
         loader = self._loader(first)
-        models = [Models(caller, first, loader, self.limits.output_tokens) for caller in callers]
+        models = [Models(caller, first, loader, self.limits.output_tokens, self._check) for caller in callers]
         book = account.Book(
             [model.name for model in self.models], SEED, planned, material.cases, material.triggers, material.notes
         )
@@ -296,9 +295,7 @@ class _Trial:
         client = claude_triggers.triggers(self.models[0])
         if client is None:
             return Loader(first, triggers.request)
-        caller = self._calls(client, first.executor)
-        self.callers.append(caller)
-        return Loader(caller, _to_the_client)
+        return Loader(self._calls(client, first.executor), _to_the_client)
 
     def _search(self, models: Models, first: Calls, planned: Plan, lineage: list[JSON]) -> Search:
         material = self.material
@@ -336,7 +333,7 @@ class _Trial:
         if material.own_triggers is None:
             made = generate.generate_triggers(material.skill.text, model)
             material.notes += made.notes
-            material.triggers = triggers.split(made.items, SEED)
+            material.halve_queries(made.items)
             if not made.items:
                 material.notes.append("Triggering was not measured: the model wrote no usable queries.")
         if material.own_cases is None:
@@ -359,8 +356,6 @@ class _Trial:
         """Raises where the job is cancelled or no longer ours."""
         self.life.tick()
         self.progress.phase(self.phase)
-        if any(caller.landed for caller in self.callers):
-            self.progress.worked()
 
 
 def _too_early(error: Exception) -> str:

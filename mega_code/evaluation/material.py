@@ -19,7 +19,6 @@ from mega_code.evaluation.triggers import Trigger
 
 SEED = 0
 FEWEST_CASES = 2 * statistics.FEWEST_CASES
-NO_CASES = cases.Split((), ())
 
 
 @dataclass
@@ -31,8 +30,8 @@ class Material:
     own_cases: Optional[list[Case]]
     own_triggers: Optional[list[Trigger]]
     notes: list[str]
-    triggers: triggers.Split
-    cases: cases.Split = NO_CASES
+    triggers: triggers.Split = triggers.NO_TRIGGERS
+    cases: cases.Split = cases.NO_CASES
 
     def halve(self, found: Sequence[Case]) -> None:
         """Split the cases. Raises Stop where too few are held out to settle anything.
@@ -40,12 +39,17 @@ class Material:
         Cases with the same prompt are one task, which a model answers once: they can settle no more than one case can.
         """
         self.cases = cases.split(found, SEED)
+        self.halve_queries(self.own_triggers or [*self.triggers.train, *self.triggers.held_out])
         different = len({cases.words(case.prompt) for case in self.cases.held_out})
         few = decision.too_few(different)
         if few:
             alike = "Cases with the same prompt count as one. " if different < len(self.cases.held_out) else ""
             advice = f"Write at least {FEWEST_CASES} cases in {cases.PATH}, or leave it out and have them generated."
             raise Stop(unchanged(f"Inconclusive, and nothing was spent on it: {few} {alike}{advice}", {}, []))
+
+    def halve_queries(self, found: Sequence[Trigger]) -> None:
+        """Split the queries, in accord with the cases as far as those are split."""
+        self.triggers = triggers.split(found, SEED, self.cases)
 
     def sizes(self, models: Sequence[Model], output_tokens: int) -> Sizes:
         """What a plan is made from; the most there can be, where cases or queries are still to be generated."""
@@ -91,7 +95,8 @@ def gather(skill_dir: Path, skill_id: str) -> Material:
         raise Stop(rejected(problems, "The cases of the skill cannot be used before this is mended in them"))
     notes = [f"Case {case.id} names files; a model gets its prompt alone." for case in own_cases or () if case.files]
     name = str(skill.frontmatter.get("name", skill_id)).strip()
-    material = Material(skill, name, own_cases, own_triggers, notes, triggers.split(own_triggers or (), SEED))
+    material = Material(skill, name, own_cases, own_triggers, notes)
+    material.halve_queries(own_triggers or ())
     if own_cases is not None:
         material.halve(own_cases)
     return material

@@ -192,9 +192,11 @@ class Adapter:
         except Exception as error:
             self.trouble = error  # gepa takes what is raised here for one bad proposal
             return {}
-        read = proposals.read_body if component == BODY else proposals.read_description
         try:
-            child = read(answer, parent)
+            if component == BODY:
+                child = proposals.read_body(answer, parent, self.work.name)
+            else:
+                child = proposals.read_description(answer, parent)
             text = proposals.assemble(self.work.text, child)
         except (Unusable, MegaCodeError) as error:
             lineage.note(self.lineage, self.work.text, parent, component, None, f"dropped: not usable, {error}")

@@ -125,8 +125,12 @@ def description_request(
     return Request("propose", SYSTEM, prompt, attempt, DESCRIPTION_TOKENS)
 
 
-def read_body(answer: Completion, parent: Candidate) -> Candidate:
-    """The candidate that an answer to `body_request` gives, with the line ends of `parent`. Raises Unusable."""
+def read_body(answer: Completion, parent: Candidate, name: str) -> Candidate:
+    """The candidate that an answer to `body_request` gives, with the line ends of `parent`. Raises Unusable.
+
+    Of a whole SKILL.md only the two parts count: the rest of a frontmatter, such as the tools that it allows, is not
+    the proposer's to change. One that has another `name` is no version of this skill, and stays as it is to be told so.
+    """
     text = _usable(answer)
     if "\r\n" in parent.body:
         text = text.replace("\r\n", "\n").replace("\n", "\r\n")
@@ -134,9 +138,11 @@ def read_body(answer: Completion, parent: Candidate) -> Candidate:
         blank = "" if parent.body.startswith("---") else _blank(parent.body)
         return parent._replace(body=blank + text[len(_blank(text)) :])
     try:
-        return Candidate(original(text).description, text)
+        own = str(parse_frontmatter(text).get("name", name)).strip() == name
+        parts = original(text)
     except MegaCodeError as error:
         raise Unusable(error.message) from None
+    return parts if own else Candidate(parts.description, text)
 
 
 def read_description(answer: Completion, parent: Candidate) -> Candidate:

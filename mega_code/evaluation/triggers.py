@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import json
 import random
 import re
 from collections.abc import Mapping, Sequence
 from typing import Any, Callable, NamedTuple, Union
 
-from mega_code.evaluation.cases import BYTES, CaseError, words
+from mega_code.evaluation.cases import NO_CASES, CaseError, parsed, words
+from mega_code.evaluation.cases import Split as CaseSplit
 from mega_code.evaluation.models.base import Completer, Request, paired
 
 PATH = "evals/triggers.json"
@@ -58,14 +58,12 @@ class Split(NamedTuple):
     held_out: tuple[Trigger, ...]
 
 
+NO_TRIGGERS = Split((), ())
+
+
 def read(data: Union[str, bytes]) -> list[Trigger]:
     """The trigger cases in the text of a `triggers.json`. Raises CaseError with every problem there is."""
-    if len(data) > BYTES:
-        raise CaseError([f"{PATH} is over {BYTES // 1024 // 1024} MiB."])
-    try:
-        entries = json.loads(data)
-    except (ValueError, RecursionError) as error:
-        raise CaseError([f"{PATH} is no JSON: {' '.join(str(error).split())[:200]}."]) from None
+    entries = parsed(data, PATH)
     if not isinstance(entries, list) or not 0 < len(entries) <= QUERIES:
         raise CaseError([f"{PATH} must be a list of 1 to {QUERIES} queries."])
     found, problems = salvage(entries)
@@ -98,17 +96,24 @@ def salvage(entries: Sequence[Any]) -> tuple[list[Trigger], list[str]]:
     return found, problems
 
 
-def split(triggers: Sequence[Trigger], seed: int) -> Split:
-    """Two halves by a seeded shuffle, each with its share of both kinds; a query that stands twice counts once."""
+def split(triggers: Sequence[Trigger], seed: int, cases: CaseSplit = NO_CASES) -> Split:
+    """Two halves by a seeded shuffle, each with its share of both kinds; a query that stands twice counts once.
+
+    A query that is the prompt of a case goes where that is, or what is held out in one file would be shown in the other.
+    """
     halves: tuple[list[Trigger], list[Trigger]] = ([], [])
     first: dict[str, Trigger] = {}
     for trigger in triggers:
         first.setdefault(words(trigger.query), trigger)
+    fixed = [{words(case.prompt) for case in half} for half in cases]
     for kind in (True, False):
-        group = [trigger for trigger in first.values() if trigger.should_trigger is kind]
+        group = [trigger for key, trigger in first.items() if trigger.should_trigger is kind]
         random.Random(seed).shuffle(group)
-        halves[0].extend(group[: len(group) // 2])
-        halves[1].extend(group[len(group) // 2 :])
+        bound = [[trigger for trigger in group if words(trigger.query) in prompts] for prompts in fixed]
+        free = [trigger for trigger in group if trigger not in bound[0] + bound[1]]
+        cut = min(len(free), max(0, len(group) // 2 - len(bound[0])))
+        halves[0].extend(bound[0] + free[:cut])
+        halves[1].extend(bound[1] + free[cut:])
     return Split(tuple(halves[0]), tuple(halves[1]))
 
 

@@ -41,7 +41,7 @@ class Config(NamedTuple):
     lease_s: float = 10.0
     url_ttl_s: int = 900
     keep_days: float = 30.0
-    max_attempts: int = 3
+    max_attempts: int = 5
     threads: int = 32
     max_holds: int = 24
     max_holds_a_user: int = 8

@@ -78,8 +78,11 @@ def _body(iteration: Iteration, head: JSON, measured: Arms, cases: Sequence[Case
     figures = decision.figures(
         scored[BASELINE], scored.get(PREVIOUS, scored[BASELINE]), scored[WITH_SKILL], model, repeats
     )
+    if not any(arms.answered(run.completion) for group in measured.values() for one in group for run in one.runs):
+        figures = None  # that no arm did anything says nothing of any
     against = figures.pop("vs_original") if figures else None
     unchanged = UNCHANGED if head.get("unchanged") else None
+    silent = [f"Answers {what}: {where}." for what, where in arms.without_verdict(measured).items()]
     return {
         "skill_name": iteration.skill_name,
         "iteration": iteration.number,
@@ -94,7 +97,7 @@ def _body(iteration: Iteration, head: JSON, measured: Arms, cases: Sequence[Case
         "cases": [_case(case, index, measured) for index, case in enumerate(cases)],
         "triggers": None,
         "by_model": {},
-        "notes": [note for note in (SEEN, unchanged, decision.too_few(len(cases), "case")) if note],
+        "notes": [note for note in (SEEN, unchanged, decision.too_few(len(scored[BASELINE]), "case"), *silent) if note],
         "decision": compared[0],
         "comparisons": compared,
         "roi": [{**figures, **({"vs_previous": against} if PREVIOUS in scored else {})}] if figures else [],

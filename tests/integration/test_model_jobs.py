@@ -17,7 +17,7 @@ import pytest
 from mega_code.job import TERMINAL
 from support.evaluation import SKILL, evals, knowing, triggers, write_skill
 from support.gateway import Client
-from support.model_server import MODEL, ModelServer
+from support.model_server import MODEL, ModelServer, Reply
 from support.room import REPOSITORY, Room
 from support.tally import tally
 
@@ -179,6 +179,23 @@ def test_a_gateway_that_is_killed_in_the_middle_of_a_job_pays_for_one_call_more_
         assert paid <= result["usage_snapshot"]["calls"] <= undisturbed + KILLS_A_JOB
         assert (result["status"], result["roi"]) == ("succeeded", whole["roi"])
     tally("gateway kills in a job with a model", JOBS * KILLS_A_JOB)
+
+
+def test_a_gateway_that_is_killed_again_and_again_before_an_answer_comes_still_ends_the_job(
+    room: Room, model: ModelServer, serving: Serving
+) -> None:
+    answer, silent = model.answer, threading.Event()
+    silent.set()
+    model.answer = lambda *asked: Reply(hang=True) if silent.is_set() else answer(*asked)
+    job_id = submit(room, "impatient")
+    for number in range(7):
+        wait_for(model, number + 1, 0)
+        serving.kill()
+        if number == 6:
+            silent.clear()
+        serving.start()
+    result = ends(serving, job_id)
+    assert (result["status"], result["artifact_kind"]) == ("succeeded", "enhanced")
 
 
 def wait_for(model: ModelServer, calls: int, more_s: float) -> None:

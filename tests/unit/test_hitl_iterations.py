@@ -430,7 +430,7 @@ def test_outputs_that_code_decides_need_no_gradings(flow: Flow) -> None:
     assert flow.aggregate()["arms"]["with_skill"]["pass_rate"] == 0
 
 
-def test_answers_without_a_text_settle_nothing_and_bring_no_figures(flow: Flow, server: ModelServer) -> None:
+def test_arms_that_all_give_no_text_bring_no_figures(flow: Flow, server: ModelServer) -> None:
     server.answer = lambda *_: ""
     flow.start()
     flow.write("test-cases.json", cases(6))
@@ -438,6 +438,7 @@ def test_answers_without_a_text_settle_nothing_and_bring_no_figures(flow: Flow, 
     assert flow.run()["runs"]["to_grade"] == 0
     figures = flow.aggregate()
     assert (figures["roi"], figures["arms"]["with_skill"]["pass_rate"]) == ([], 0)
-    assert str(figures["decision"]["reason"]).startswith("Inconclusive: on 0 cases the pass rate does not change; ")
-    assert "6 cases without a graded answer in both arms did not count." in flow.file("benchmark.md").read_text()
+    assert str(figures["decision"]["reason"]).startswith("No better: on 6 cases the pass rate does not change ")
+    silent = "Answers without a text, which fail: 6 of 6 of the with_skill, 6 of 6 of the baseline."
+    assert figures["notes"][-1] == silent and f"- {silent}" in flow.file("benchmark.md").read_text()
     assert flow.accept(measured=True)["roi"][0]["performance_increase"] == "not measured"

@@ -128,6 +128,22 @@ def test_a_case_without_an_id_takes_a_number_that_no_other_case_has() -> None:
     assert [case.id for case in read({"evals": entries})] == ["7", "1", "3", "5", "6", "8"]
 
 
+@pytest.mark.parametrize(
+    ("data", "key"),
+    [
+        (
+            '{"evals": [{"prompt": "a", "expectations": ["b"]}], "evals": [{"prompt": "c", "expectations": ["d"]}]}',
+            "evals",
+        ),
+        ('{"evals": [{"prompt": "a", "prompt": "b", "expectations": ["c"]}]}', "prompt"),
+    ],
+)
+def test_what_another_of_the_same_key_would_hide_is_refused(data: str, key: str) -> None:
+    with pytest.raises(CaseError) as caught:
+        cases.read(data)
+    assert caught.value.problems == [f"evals/evals.json has a key more than once in one object: {key!r}."]
+
+
 def test_cases_in_both_shapes_in_one_file_are_refused_and_none_ignored() -> None:
     both = {"evals": [GOOD], "cases": [{"task": "p", "expectations": ["e"]}]}
     assert problems(both) == [

@@ -108,6 +108,22 @@ def test_a_saving_with_a_loss_not_ruled_out_names_the_cases_that_would_rule_it_o
     )
 
 
+def test_a_saving_that_chance_could_have_made_names_the_cases_that_would_settle_it() -> None:
+    original, candidate = arm([0.5] * 6), [*arm([0.5] * 5, tokens=500), Score(0.5, 1100)]
+    found = decide(original, candidate)
+    assert (found.publish, found.kind, found.token_p_value, found.cases_needed) == (False, "inconclusive", 2 / 64, 7)
+    assert found.reason == (
+        "Inconclusive: on 6 held-out cases the pass rate does not change (95 % interval 0.0 to 0.0); noise explains as "
+        "much. Tokens fall by 40 % (p = 0.0312). The saving does not count, as chance could have made it. If it is as it "
+        "looks, 7 held-out cases would probably settle it."
+    )
+
+
+def test_a_saving_that_goes_with_a_loss_is_promised_nothing() -> None:
+    lost = [*arm([0.4] * 5, tokens=500), Score(0.5, 1100)]
+    assert decide(arm([0.5] * 6), lost).kind != "inconclusive"
+
+
 def test_one_run_that_went_astray_makes_no_saving() -> None:
     noise = [Score(0.5, 1000 + 20 * (-1) ** n) for n in range(16)]
     astray = [Score(0.5, 60_000), *arm([0.5] * 15)]

@@ -13,7 +13,7 @@ from mega_code.evaluation import Outcome
 from mega_code.evaluation.choice import nothing_better
 from mega_code.skill import check_enhanced, parse_frontmatter
 from support.evaluation import BETTER, SKILL, Steps, evals, knowing, run, triggers, write_skill
-from support.model_server import MODEL, ModelServer, Reply
+from support.model_server import MODEL, Answer, ModelServer, Reply
 
 pytestmark = pytest.mark.slow  # each is a whole job, with hundreds of calls
 
@@ -357,6 +357,46 @@ def test_a_red_flag_of_an_author_not_known_is_quarantined_before_anything_is_ask
     assert outcome.evidence and outcome.evidence["findings"][0]["file"] == "SKILL.md"
 
 
+def test_what_the_candidate_refuses_has_failed_and_its_figures_say_so(enhance: Enhance) -> None:
+    def answer(role: str, system: str, prompt: str) -> Answer:
+        if role == "task" and "MAGIC" in system and int(prompt[9:-1]) % 3 == 0:
+            return Reply(refusal="I will not.")
+        return str(knowing()(role, system, prompt))
+
+    with ModelServer(answer) as server:
+        outcome = enhance(server, cases=evals(32))
+    rate, (roi,) = outcome.evaluation["arms"]["candidate"]["pass_rate"], outcome.roi
+    assert outcome.artifact_kind == "enhanced" and 0.5 < rate < 0.9
+    assert roi["performance_increase"] == roi["vs_original"]["performance_increase"] == f"{round(100 * rate)}%"
+    assert roi["cases"] == 16
+    failed = round(16 * 3 * (1 - rate))
+    told = f"Held-out answers without a text, which fail: {failed} of 48 of the candidate."
+    assert told in str(outcome.reason) and outcome.evaluation["notes"][-1] == told
+
+
+def test_cases_with_the_same_prompt_are_one_unit_of_every_figure(enhance: Enhance) -> None:
+    cases = [{**case, "id": f"{case['id']}-{n}"} for case in evals(14) for n in range(1 + case["id"] % 3)]
+    with ModelServer(knowing()) as server:
+        outcome = enhance(server, cases=cases)
+    held = [case for case in outcome.evaluation["cases"] if case["split"] == "held_out"]
+    tasks = len({case["prompt"] for case in held})
+    assert 6 <= tasks < len(held)
+    assert outcome.roi[0]["cases"] == tasks and outcome.roi[0]["vs_original"]["p_value"] == 0.5**tasks
+    assert str(outcome.reason).startswith(f"Better: on {tasks} held-out cases ")
+
+
+def test_nothing_of_a_held_out_case_reaches_a_proposer_through_the_queries(enhance: Enhance) -> None:
+    queries = [{"query": case["prompt"], "should_trigger": True} for case in reversed(evals(12))]
+    queries += [{"query": f"else {n}", "should_trigger": False} for n in range(6)]
+    with ModelServer(knowing("# Demo\n\nOther {n}.\n")) as server:
+        outcome = enhance(server, cases=evals(12), queries=queries)
+    proposed = "\n".join("\n".join(one) for one in asked(server, "propose"))
+    half = {case["prompt"]: case["split"] for case in outcome.evaluation["cases"]}
+    assert {half[prompt] for prompt in half if prompt in proposed} == {"train"}
+    held = {query["query"] for query in outcome.evaluation["triggers"]["cases"]}
+    assert {half[prompt] for prompt in held if prompt in half} == {"held_out"}
+
+
 def test_where_no_judge_grades_nothing_is_searched_for_and_nothing_is_settled(enhance: Enhance) -> None:
     def answer(role: str, system: str, prompt: str) -> str:
         return "no grading" if role == "judge" else str(knowing("# Demo\n\nShort.\n")(role, system, prompt))
@@ -365,10 +405,7 @@ def test_where_no_judge_grades_nothing_is_searched_for_and_nothing_is_settled(en
         outcome = enhance(server, cases=evals(12, ["It is signed", {"contains": "MAGIC"}]))
         assert server.count("propose") == 0
     assert (outcome.status, outcome.artifact_kind, outcome.files, outcome.roi) == ("succeeded", "source", {}, [])
-    note = (
-        "Held-out answers that were not graded: 18 of 18 (18 without the judge's verdicts) of the baseline,"
-        " 18 of 18 (18 without the judge's verdicts) of the original."
-    )
+    note = "Held-out answers that the judge did not grade: 18 of 18 of the baseline, 18 of 18 of the original."
     assert outcome.evaluation["notes"][-1] == note
     assert outcome.reason == (
         "Inconclusive, and nothing was searched for: With 0 graded held-out cases nothing can be settled: even if every"
@@ -406,7 +443,7 @@ def test_a_shorter_skill_whose_answers_no_judge_grades_is_not_published(enhance:
         outcome = enhance(server, job="job-2", MEGA_CODE_MAX_OUTPUT_TOKENS="2000")
     assert (outcome.status, outcome.artifact_kind) == ("succeeded", "source")
     assert str(outcome.reason).startswith("Inconclusive: on 0 held-out cases the pass rate does not change; ")
-    counted = "Held-out answers that were not graded: 18 of 18 (18 without the judge's verdicts) of the candidate."
+    counted = "Held-out answers that the judge did not grade: 18 of 18 of the candidate."
     assert counted in str(outcome.reason) and outcome.evaluation["notes"][-1] == counted
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import sys
 import time
 from typing import Any
 
@@ -62,6 +63,15 @@ def test_a_pattern_that_would_take_for_ever_is_a_visible_fail_in_seconds(pattern
     verdict = grading.by_code(Expectation("regex", pattern), "a" * 39 + "!")
     assert (verdict.passed, verdict.evidence) == (False, "The regular expression did not come to an end within 2 s.")
     assert time.monotonic() - started < patterns.DEADLINE_S
+
+
+def test_a_pattern_that_was_too_slow_on_a_text_is_not_tried_on_it_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    slow, text = Expectation("regex", r"(a|aa)+$"), "a" * 39 + "!"
+    verdict = grading.by_code(slow, text)
+    monkeypatch.setattr(sys, "executable", "/no/such/python")
+    assert not verdict.passed and grading.by_code(slow, text) == verdict
+    with pytest.raises(FileNotFoundError):
+        grading.by_code(slow, text + "!")
 
 
 def judged(*entries: Any) -> str:
@@ -203,6 +213,22 @@ def test_an_answer_without_text_passes_nothing_and_a_cut_one_says_so(
     assert [(run.verdicts[0].passed, run.verdicts[0].evidence) for run in found.runs] == [verdict] * 2
     assert [run.problems for run in found.runs] == [problems] * 2
     assert found.score.tokens == 5
+
+
+def test_grading_ends_where_the_job_does_and_not_after_every_pattern_was_searched() -> None:
+    class Cancelled(BaseException): ...
+
+    def check() -> None:
+        seen.append(1)
+        if len(seen) == 3:
+            raise Cancelled
+
+    seen: list[int] = []
+    case, model = Case("1", "Why?", (Expectation("regex", "x+"),) * 9), Says("x", "answer")
+    models = Models(model, model, Loader(model, request), 9, check)
+    with pytest.raises(Cancelled):
+        measure({"original": ""}, [(case, 2)], models, 0)
+    assert len(seen) == 3
 
 
 def test_a_request_is_one_for_each_case_and_the_times_beside_it() -> None:

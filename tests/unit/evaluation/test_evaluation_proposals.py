@@ -51,20 +51,28 @@ def test_any_description_reads_back(description: str) -> None:
 
 
 def test_a_new_body_keeps_the_blank_line_and_the_line_ends_of_the_old_one() -> None:
-    assert proposals.read_body(said("~~~~\n# New\n\nText\n~~~~"), PARENT).body == "\n# New\n\nText\n"
-    assert proposals.read_body(said("~~~~\r\n# New\r\n\r\nText\r\n~~~~\r\n"), PARENT).body == "\n# New\n\nText\n"
+    assert proposals.read_body(said("~~~~\n# New\n\nText\n~~~~"), PARENT, "demo").body == "\n# New\n\nText\n"
+    assert (
+        proposals.read_body(said("~~~~\r\n# New\r\n\r\nText\r\n~~~~\r\n"), PARENT, "demo").body == "\n# New\n\nText\n"
+    )
     crlf = SKILL.replace("\n", "\r\n")
-    child = proposals.read_body(said("~~~~\n\n# New\nText\n~~~~"), proposals.original(crlf))
+    child = proposals.read_body(said("~~~~\n\n# New\nText\n~~~~"), proposals.original(crlf), "demo")
     assert child.body == "\r\n# New\r\nText\r\n"
     whole = proposals.assemble(crlf, child)
     assert "\n" not in whole.replace("\r\n", "") and split(whole).body == child.body
 
 
-def test_a_whole_skill_is_taken_as_one_and_the_old_frontmatter_does_not_come_back() -> None:
+@pytest.mark.parametrize("more", ["", "allowed-tools: Bash(*)\n", "license: MIT\nmetadata: {author: somebody else}\n"])
+def test_of_a_whole_skill_the_two_parts_are_taken_and_nothing_else_of_its_frontmatter(more: str) -> None:
     whole = SKILL.replace("Answers questions", "Answers all").replace("politely", "briefly")
-    child = proposals.read_body(said(f"{whole}"), PARENT)
-    assert child == Candidate(proposals.original(whole).description, whole)
-    assert proposals.assemble(SKILL, child) == whole
+    child = proposals.read_body(said(whole.replace("name: demo\n", f"name: demo\n{more}")), PARENT, "demo")
+    assert child == proposals.original(whole) and proposals.assemble(SKILL, child) == whole
+
+
+def test_a_whole_skill_of_another_name_stays_as_it_is_so_that_the_invariant_can_be_told() -> None:
+    whole = SKILL.replace("name: demo", "name: other").replace("politely", "briefly")
+    child = proposals.read_body(said(whole), PARENT, "demo")
+    assert child == Candidate(PARENT.description, whole) and proposals.assemble(SKILL, child) == whole
     described = child._replace(description="Other.")
     assert proposals.original(proposals.assemble(SKILL, described)) == Candidate("Other.", split(whole).body)
 
@@ -76,9 +84,9 @@ def test_a_body_that_starts_with_a_rule_of_dashes_is_no_whole_skill() -> None:
     assert proposals.assemble(ruled, before._replace(description="e")) == ruled.replace(
         "description: d", "description: e"
     )
-    assert proposals.read_body(said("~~~~\n# New\n~~~~"), before).body == "# New\n"
+    assert proposals.read_body(said("~~~~\n# New\n~~~~"), before, "demo").body == "# New\n"
     with pytest.raises(Unusable):
-        proposals.read_body(said("---\n\nBelow another.\n"), PARENT)
+        proposals.read_body(said("---\n\nBelow another.\n"), PARENT, "demo")
 
 
 @pytest.mark.parametrize(
@@ -93,9 +101,10 @@ def test_a_body_that_starts_with_a_rule_of_dashes_is_no_whole_skill() -> None:
     ],
 )
 def test_a_part_of_an_answer_or_none_is_no_candidate(answer: Completion, why: str) -> None:
-    for read in (proposals.read_body, proposals.read_description):
-        with pytest.raises(Unusable, match=f"^{re.escape(why)}$"):
-            read(answer, PARENT)
+    with pytest.raises(Unusable, match=f"^{re.escape(why)}$"):
+        proposals.read_description(answer, PARENT)
+    with pytest.raises(Unusable, match=f"^{re.escape(why)}$"):
+        proposals.read_body(answer, PARENT, "demo")
 
 
 @pytest.mark.parametrize(

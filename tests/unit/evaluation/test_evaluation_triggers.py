@@ -7,8 +7,8 @@ from typing import Any, Optional
 
 import pytest
 
-from mega_code.evaluation import triggers
-from mega_code.evaluation.cases import CaseError
+from mega_code.evaluation import cases, triggers
+from mega_code.evaluation.cases import Case, CaseError, Expectation
 from mega_code.evaluation.triggers import Trigger
 
 
@@ -30,8 +30,12 @@ from mega_code.evaluation.triggers import Trigger
             ["triggers[1].should_trigger is the opposite of triggers[0], of the same query."],
         ),
         ('[{"query": "\\ud800", "should_trigger": true}]', ["triggers[0].query must be"]),
+        (
+            '[{"query": "q", "query": "r", "should_trigger": true}]',
+            ["evals/triggers.json has a key more than once in one object: 'query'."],
+        ),
     ],
-    ids=range(9),
+    ids=range(10),
 )
 def test_every_fault_is_named(data: str, problems: list[str]) -> None:
     with pytest.raises(CaseError) as caught:
@@ -45,6 +49,21 @@ def test_both_halves_have_both_kinds_and_no_query_twice() -> None:
     assert sorted((*split.train, *split.held_out)) == sorted(queries[:12])
     assert [sum(one.should_trigger for one in half) for half in split] == [2, 2]
     assert split == triggers.split(queries, 0) != triggers.split(queries, 1)
+
+
+def test_a_query_that_is_the_prompt_of_a_case_goes_into_the_half_of_that_case() -> None:
+    met = (Expectation("contains", "x"),)
+    halves = cases.split([Case(str(n), f"Do the thing {n}", met) for n in range(12)], 0)
+    held = {case.prompt for case in halves.held_out}
+    prompts = [Trigger(f" do THE thing {n}", True) for n in reversed(range(12))]
+    queries = [*prompts, *(Trigger(f"else {n}", n % 2 == 0) for n in range(8))]
+    split = triggers.split(queries, 0, halves)
+    assert sorted((*split.train, *split.held_out)) == sorted(queries)
+    for half, is_held in ((split.train, False), (split.held_out, True)):
+        assert {f"Do the thing {one.query.split()[-1]}" in held for one in half if one in prompts} == {is_held}
+        assert [sum(one.should_trigger is kind for one in half) for kind in (True, False)] == [8, 2]
+    alone = triggers.split(prompts, 0, cases.Split(halves.train + halves.held_out, ()))
+    assert (len(alone.train), alone.held_out) == (12, ())
 
 
 @pytest.mark.parametrize(
