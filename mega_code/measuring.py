@@ -28,18 +28,23 @@ def kept(env: Mapping[str, str]) -> dict[str, str]:
 
 
 def next_job(env: Mapping[str, str]) -> NextJob:
-    """What a job that is submitted from the environment `env` is measured with, as far as that is known here."""
+    """What a job that is submitted from the environment `env` is measured with, as far as that is known here.
+
+    Raises MegaCodeError `invalid_arguments` for a cap that is no number.
+    """
     known, wanted = settings.load(env), _normal(env.get(MODEL, ""))
     merged = settings.with_env_file(env)
     if not known.server_url:
         return NextJob(merged)
     if not known.embedded:
-        of_shell = f", and {MODEL} of this shell does not count" if wanted else ""
+        named = [name for name in (MODEL, *variables.CAPS) if env.get(name)]
+        does = "do" if len(named) > 1 else "does"
+        of_shell = f", and {' and '.join(named)} of this shell {does} not count" if named else ""
         return NextJob(merged, f"The configured server does the work, with a model of its own{of_shell}.")
     used = {**settings.read_env_file(known.data.env_file), **_environment(known.data)}
     model = _normal(used.get(MODEL, "")) or STATIC
     if wanted in ("", model):
-        return NextJob(used)
+        return NextJob(used) if model == STATIC else _caps(env, used)
     note = f"The gateway that runs measures with {model}, and not with {wanted}, which {MODEL} of this shell names."
     return NextJob(
         used,
@@ -47,6 +52,24 @@ def next_job(env: Mapping[str, str]) -> NextJob:
         f"To measure with {wanted}, stop it and run this again: {script('gateway.sh', 'stop')}\n"
         f"To measure with {model}, run this again after: unset {MODEL}",
     )
+
+
+def _caps(env: Mapping[str, str], used: dict[str, str]) -> NextJob:
+    """Whether the caps of this shell are those of the gateway that runs. Raises MegaCodeError for one that is no number."""
+    other = [cap for cap in variables.CAPS if env.get(cap) and not _same(cap, env, used)]
+    if not other:
+        return NextJob(used)
+    of_shell = " and ".join(f"{cap}={env[cap].strip()}" for cap in other)
+    return NextJob(
+        used,
+        f"The gateway that runs does not work with {of_shell} of this shell.",
+        f"To work with it, stop the gateway and run this again: {script('gateway.sh', 'stop')}\n"
+        f"To work without, run this again after: unset {' '.join(other)}",
+    )
+
+
+def _same(cap: str, env: Mapping[str, str], used: Mapping[str, str]) -> bool:
+    return variables.decimal(env, cap) == variables.decimal(used, cap)
 
 
 def _environment(data: DataDir) -> dict[str, str]:

@@ -153,7 +153,7 @@ flow() { # a function, so that it is read before a signal is listened for: Bash 
     say "no server is configured; starting the embedded gateway."
     "$MEGA_DIR/scripts/gateway.sh" start >"$printed" || exit
     say "it runs at $(cat -- "$printed"), until gateway.sh stop."
-  elif [[ -n "${MEGA_CODE_MODEL:-}" && -z "$job" ]]; then
+  elif [[ -n "${MEGA_CODE_MODEL:-}${MEGA_CODE_MAX_CALLS:-}${MEGA_CODE_MAX_TOKENS:-}${MEGA_CODE_MAX_COST_USD:-}" && -z "$job" ]]; then
     agree "$yes"
   fi
   step setup.sh --project-dir "$project"

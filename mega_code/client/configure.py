@@ -14,7 +14,7 @@ import sys
 from collections.abc import Mapping, Sequence
 from typing import Optional
 
-from mega_code import model_settings, settings
+from mega_code import model_settings, settings, variables
 from mega_code.client.wording import command
 from mega_code.commandline import Parser, manual
 from mega_code.console import say, warn
@@ -24,12 +24,14 @@ from mega_code.paths import DataDir, data_dir
 MODES = ("remote", "local")
 URL, KEY, MODE = settings.CONNECTION_KEYS
 KEYS = (KEY, model_settings.KEY)
-NAMES = (*settings.CONNECTION_KEYS, model_settings.MODEL, model_settings.URL, model_settings.KEY)
+NAMES = (*settings.CONNECTION_KEYS, model_settings.MODEL, model_settings.URL, model_settings.KEY, *variables.CAPS)
+CAPS = dict(zip(("--max-calls", "--max-tokens", "--max-cost-usd"), variables.CAPS))
 FLAGS = (
     "--server-url",
     "--mode",
     "--model",
     "--model-url",
+    *CAPS,
     "--unset",
     "--show",
     "--api-key-stdin",
@@ -56,7 +58,7 @@ def main(argv: Sequence[str]) -> int:
     prog = "python -m mega_code.client.configure"
     parser = Parser(
         prog=prog,
-        description="Set the server, the API key, the mode and the model.",
+        description="Set the server, the API key, the mode, the model and what a job may spend on it.",
         epilog=manual(
             prog,
             (0, 4, 130),
@@ -64,7 +66,7 @@ def main(argv: Sequence[str]) -> int:
             (
                 "--server-url https://gateway.example --mode remote",
                 "--api-key-stdin <key.txt",
-                "--model claude",
+                "--model claude --max-calls 200 --max-cost-usd 2.50",
                 "--unset MEGA_CODE_CLIENT_MODE",
                 "--show",
             ),
@@ -75,6 +77,8 @@ def main(argv: Sequence[str]) -> int:
     parser.add_argument("--mode", choices=MODES, help="remote for the remote flow")
     parser.add_argument("--model", metavar="MODEL", help="what the embedded gateway measures with")
     parser.add_argument("--model-url", metavar="URL", help="the base URL of the endpoint of openai:MODEL")
+    for flag, unit in zip(CAPS, ("N", "N", "USD")):
+        parser.add_argument(flag, metavar=unit, dest=CAPS[flag], help="the most that one job may spend on its model")
     parser.add_argument(
         "--unset", metavar="NAME", action="append", default=[], choices=NAMES, help="take a setting away"
     )
@@ -124,7 +128,8 @@ def _show() -> int:
     merged = settings.with_env_file(os.environ)
     model = {name: merged.get(name, "") for name in (model_settings.MODEL, model_settings.URL, model_settings.KEY)}
     model[model_settings.MODEL] = model[model_settings.MODEL] or model_settings.STATIC
-    _print({URL: url, MODE: known.client_mode, KEY: known.api_key or "", **model})
+    caps = {name: merged.get(name, "") for name in variables.CAPS}
+    _print({URL: url, MODE: known.client_mode, KEY: known.api_key or "", **model, **caps})
     return 0
 
 
@@ -151,6 +156,7 @@ def _collect(arguments: argparse.Namespace) -> dict[str, Optional[str]]:
         MODE: arguments.mode,
         model_settings.MODEL: arguments.model,
         model_settings.URL: arguments.model_url,
+        **{name: getattr(arguments, name) for name in variables.CAPS},
     }
     if arguments.api_key_stdin:
         updates[KEY] = _read_key("API key")
@@ -179,6 +185,8 @@ def _read_key(what: str) -> str:
 def _checked(chosen: Mapping[str, str]) -> dict[str, str]:
     """The settings as they are written. Raises MegaCodeError for those that could not be worked with."""
     checked = dict(chosen)
+    for name in variables.CAPS:
+        variables.decimal(chosen, name)
     if not settings.is_key(checked.get(KEY, "")):
         raise MegaCodeError("invalid_arguments", "An API key is one word without spaces and special characters.")
     if URL in checked:

@@ -65,7 +65,10 @@ def _further(limits: Limits) -> str:
 
 def agree() -> int:
     """Print what differs, and what mends it; the exit status."""
-    job = next_job(os.environ)
+    try:
+        job = next_job(os.environ)
+    except MegaCodeError as error:
+        return tell(f"{error.message} [{error.code}]", error.exit_status)
     return tell("\n".join(filter(None, job[1:])), BAD_INPUT if job.stops else FINISHED) if job.note else FINISHED
 
 

@@ -37,13 +37,13 @@ pick_skill() { # <project>; the only skill there is, or the one that is chosen
   printf '%s\n' "${names[0]%% *}"
 }
 
-agree() { # <yes, where nobody is to be asked>; leaves before anything is paid where another model would be than this shell names
+agree() { # <yes, where nobody is to be asked>; leaves before anything is paid where another model or cap would count than this shell names
   local told status=0 answer=''
   told="$(run_python mega_code.evaluation --agree)" || status=$?
   [ -z "$told" ] || printf '%s\n' "$told" >&2
   [ "$status" -ne 0 ] || return 0
   if [[ -n "$told" && -z "$1" ]] && on_terminal; then
-    printf 'Go on with the model of the gateway that runs? [y/N] ' >&2
+    printf 'Go on with the settings of the gateway that runs? [y/N] ' >&2
     IFS= read -r answer || :
   fi
   [[ "$answer" == [yY] || "$answer" == [yY]es ]] || exit "$status"

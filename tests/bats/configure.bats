@@ -73,7 +73,17 @@ load test_helper
     MEGA_CODE_MODEL_KEY=sk-0123456789abcdef)" "$(cat "$DATA/.env")"
   run -0 --separate-stderr configure.sh --show
   equal "$(printf '%s\n' MEGA_CODE_SERVER_URL= MEGA_CODE_CLIENT_MODE= MEGA_CODE_API_KEY= MEGA_CODE_MODEL=openai:small \
-    MEGA_CODE_MODEL_URL=https://models.example/v1 'MEGA_CODE_MODEL_KEY=sk-0…ef')" "$output"
+    MEGA_CODE_MODEL_URL=https://models.example/v1 'MEGA_CODE_MODEL_KEY=sk-0…ef' MEGA_CODE_MAX_CALLS= \
+    MEGA_CODE_MAX_TOKENS= MEGA_CODE_MAX_COST_USD=)" "$output"
+}
+
+@test "configure: what a job may spend is set, shown and taken away again" {
+  run -0 --separate-stderr configure.sh --max-calls 200 --max-tokens=1000000 --max-cost-usd 2.50
+  equal "$(printf '%s\n' MEGA_CODE_MAX_CALLS=200 MEGA_CODE_MAX_TOKENS=1000000 MEGA_CODE_MAX_COST_USD=2.50 \
+    "Written to $DATA/.env")" "$output"
+  configure.sh --unset MEGA_CODE_MAX_TOKENS
+  run -0 --separate-stderr configure.sh --show
+  equal "$(printf '%s\n' MEGA_CODE_MAX_CALLS=200 MEGA_CODE_MAX_TOKENS= MEGA_CODE_MAX_COST_USD=2.50)" "$(tail -n 3 <<<"$output")"
 }
 
 @test "configure: a model that cannot work is said at once, and nothing is written" {

@@ -314,12 +314,30 @@ To measure with openai:small, run this again after: unset MEGA_CODE_MODEL"
 $mends"
   done
   MEGA_CODE_MODEL=static run -4 on_terminal 'y/N]' n -- enhance.sh demo-skill
-  [[ "$output" == "$note"*"Go on with the model of the gateway that runs? [y/N] n" ]]
+  [[ "$output" == "$note"*"Go on with the settings of the gateway that runs? [y/N] n" ]]
   run -0 --separate-stderr enhance.sh demo-skill --dry-run # of this shell nothing is asked
   equal "Model: small." "${lines[0]}"
   gateway.sh stop
   MEGA_CODE_MODEL=static run -0 --separate-stderr enhance.sh demo-skill --dry-run
   equal "Model: static, which is no language model: 0 calls, 0 tokens." "$output"
+}
+
+@test "enhance: where the gateway that runs knows nothing of a cap of this shell, nothing is paid unasked" {
+  skill demo-skill
+  configure.sh --model openai:small --model-url http://127.0.0.1:9/v1
+  gateway.sh start >/dev/null 3>&-
+  export MEGA_CODE_MAX_CALLS=10 MEGA_CODE_MAX_COST_USD=0.5
+  run -4 --separate-stderr enhance.sh demo-skill --yes
+  equal "|The gateway that runs does not work with MEGA_CODE_MAX_CALLS=10 and MEGA_CODE_MAX_COST_USD=0.5 of this shell.
+To work with it, stop the gateway and run this again: $(as_typed "$SCRIPTS/gateway.sh" stop)
+To work without, run this again after: unset MEGA_CODE_MAX_CALLS MEGA_CODE_MAX_COST_USD" "$output|$stderr"
+  run -0 --separate-stderr enhance.sh demo-skill --dry-run
+  [[ "${lines[0]}" == "The gateway that runs does not work with "* && "$output" == *"never more than 400 calls"* ]]
+  configure.sh --max-calls 10 --max-cost-usd .5
+  run -0 --separate-stderr enhance.sh demo-skill --dry-run
+  [[ "${lines[0]}" == "Model: small." ]]
+  MEGA_CODE_MAX_CALLS=ten run -4 --separate-stderr enhance.sh demo-skill --yes
+  equal "MEGA_CODE_MAX_CALLS is 'ten', not a number from 0. [invalid_arguments]" "$stderr"
 }
 
 @test "enhance: what configure.sh sets is what a gateway that runs measures with, and then nothing is asked" {

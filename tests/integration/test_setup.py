@@ -13,6 +13,7 @@ from pathlib import Path
 
 import pytest
 
+from mega_code.variables import CAPS
 from support.client import Client
 from support.fake_gateway import KEY, Answer, FakeGateway
 from support.room import REPOSITORY
@@ -116,6 +117,7 @@ def test_configure_shows_what_is_in_force_and_changes_nothing(client: Client, fa
         "MEGA_CODE_MODEL=static",
         "MEGA_CODE_MODEL_URL=",
         "MEGA_CODE_MODEL_KEY=",
+        *(f"{cap}=" for cap in CAPS),
     ]
     assert not (client.data / ".env").exists()
 
@@ -127,6 +129,8 @@ def test_configure_shows_what_is_in_force_and_changes_nothing(client: Client, fa
         (("--api-key-stdin",), "no API key"),
         (("--server-url", "http://example.com"), "insecure_server_url"),
         (("--mode", "sideways"), "--mode"),
+        (("--max-calls", "1.5"), "MEGA_CODE_MAX_CALLS is 1.5, not a whole number from 0."),
+        (("--max-cost-usd", "much"), "MEGA_CODE_MAX_COST_USD is 'much', not a number from 0."),
         (("--api-key", "secret"), "Unknown argument"),
         (("mk-0123456789",), "Unknown argument"),
     ],
