@@ -40,6 +40,7 @@ def endless(handler: Handler) -> None:
         (endless, "size_exceeded"),
         (Answer(200, bytes(26 * MIB)), "size_exceeded"),
         (Answer(200, gzip.compress(bytes(64 * MIB)), (("Content-Encoding", "gzip"),)), "size_exceeded"),
+        (Answer(200, gzip.compress(bytes(13 * MIB)) * 2, (("Content-Encoding", "gzip"),)), "size_exceeded"),
         (Answer(200, b"abc", (("Content-Encoding", "gzip"),)), "download_failed"),
         (Answer(200, b"abc", (("Content-Encoding", "br"),)), "download_failed"),
         (Answer(200, b"abc", (("Content-Length", "100"), ("Connection", "close"))), "download_failed"),
@@ -51,6 +52,7 @@ def endless(handler: Handler) -> None:
         "endless",
         "over the cap",
         "bomb",
+        "bomb of two members",
         "broken gzip",
         "unknown encoding",
         "cut short",
@@ -73,9 +75,26 @@ def test_a_stalling_host_is_given_up(client: Client, fake: FakeGateway, answer: 
     refused(client, "download_failed")
 
 
-def test_a_compressed_body_is_taken_where_a_host_insists(client: Client, fake: FakeGateway) -> None:
+@pytest.mark.parametrize("page", [b"xx", bytes(26 * MIB)], ids=["an unknown encoding", "too large"])
+def test_an_error_page_that_cannot_be_read_is_no_reason_to_give_up(
+    client: Client, fake: FakeGateway, page: bytes
+) -> None:
+    headers = (("Retry-After", "0"), *((("Content-Encoding", "br"),) if page == b"xx" else ()))
+    fake.on("GET", "^/files/SKILL.md", Answer(503, page, headers), times=2)
+    assert client("--poll-existing", fake.job_id).status == 0
+    assert (client.enhancements / fake.job_id / "SKILL.md").read_bytes() == fake.files["SKILL.md"]
+    fake.on("GET", "^/files/run.sh", Answer(403, page, headers))
+    fake.files["run.sh"] = b"another"
+    outcome = client("--poll-existing", fake.job_id)
+    assert (outcome.status, outcome.code) == (4, "download_failed")
+    assert outcome.envelope["error"]["message"] == "'run.sh' could not be fetched: 403."
+
+
+@pytest.mark.parametrize("members", [1, 2])
+def test_a_compressed_body_is_taken_where_a_host_insists(client: Client, fake: FakeGateway, members: int) -> None:
     client.skill()
-    packed = gzip.compress(fake.files["SKILL.md"])
+    text = fake.files["SKILL.md"]
+    packed = b"".join(gzip.compress(part) for part in ((text,) if members == 1 else (text[:9], text[9:])))
     fake.on("GET", "^/files/SKILL.md", Answer(200, packed, (("Content-Encoding", "gzip"),)))
     outcome = client("--skill-name", "demo-skill")
     assert outcome.status == 0

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 import io
 import json
 import os
@@ -383,6 +384,51 @@ def test_a_busy_gateway_is_asked_again_under_one_idempotency_key(
     out = io.BytesIO()
     bundle.pack(folder, out)
     assert b"\r\n\r\n" + out.getvalue() + b"\r\n--" in fake.seen[-1].body
+
+
+UNREADABLE = {
+    "an unknown encoding": (b"xx", (("Content-Encoding", "br"),)),
+    "gzip of no byte": (b"", (("Content-Encoding", "gzip"),)),
+    "broken gzip": (b"xx", (("Content-Encoding", "gzip"),)),
+    "over 16 MiB": (b"x" * (17 << 20), ()),
+}
+
+
+@pytest.mark.parametrize("page", UNREADABLE)
+def test_an_error_page_that_cannot_be_read_is_judged_by_its_status(
+    client: Client, fake: FakeGateway, page: str
+) -> None:
+    body, headers = UNREADABLE[page]
+
+    def ends(status: int, times: int = -1) -> tuple[int, str, int]:
+        answer, before = Answer(status, body, (("Retry-After", "0"), *headers)), fake.count("POST", "uploads")
+        fake.on("POST", "uploads", answer, times)
+        outcome = client("--skill-name", "demo-skill", "--no-wait")
+        return outcome.status, outcome.code, fake.count("POST", "uploads") - before
+
+    client.skill()
+    assert ends(503, times=2) == (0, "", 3)
+    assert ends(429, times=2) == (0, "", 3)
+    assert ends(401, times=1) == (5, "auth_failure", 1)
+    assert ends(500, times=1) == (5, "network_failure", 1)
+    assert ends(404, times=1) == (4, "http_404", 1)
+    assert ends(504) == (5, "network_failure", 5)
+
+
+@pytest.mark.parametrize("page", UNREADABLE)
+def test_polling_outlives_error_pages_that_cannot_be_read(client: Client, fake: FakeGateway, page: str) -> None:
+    body, headers = UNREADABLE[page]
+    look = f"{BASE}/skill-enhance/jobs/[^/]*$"
+    for status in (503, 500, 429, 502, 504, 503):
+        fake.on("GET", look, Answer(status, body, (("Retry-After", "0"), *headers)), times=1)
+    assert client("--poll-existing", fake.job_id).status == 0 and fake.count("GET", look) == 7
+
+
+def test_an_answer_in_several_gzip_members_is_read(client: Client, fake: FakeGateway) -> None:
+    body = json.dumps(fake.full_result()).encode()
+    packed = gzip.compress(body[:50]) + gzip.compress(body[50:])
+    fake.on("GET", "/result$", Answer(200, packed, (("Content-Encoding", "gzip"),)))
+    assert client("--poll-existing", fake.job_id).envelope["result"] == fake.full_result()
 
 
 def test_dropped_connections_are_retried_too(client: Client, fake: FakeGateway) -> None:

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import zlib
 from collections.abc import Iterable
-from typing import Protocol
+from typing import Any, Protocol
 
 PIECE = 256 * 1024
+GZIP = b"\x1f"
+ZLIB = 8  # the low half of the first byte of zlib's header, and of no block that a compressor makes
 
 
 class BadEncoding(Exception):
@@ -30,23 +32,41 @@ class _Identity:
 
 
 class _Inflate:
-    """gzip and deflate in bounded pieces, so that a bomb meets its cap before it meets the memory."""
+    """gzip and deflate in bounded pieces, so that a bomb meets its cap before it meets the memory.
 
-    def __init__(self) -> None:
-        self.stream = zlib.decompressobj(zlib.MAX_WBITS | 32)
+    A gzip body may have several members (RFC 1952), and one of no byte at all is empty. With `bare`, what begins as
+    neither gzip nor zlib is deflate by itself, which some take `deflate` for.
+    """
+
+    def __init__(self, bare: bool) -> None:
+        self.bare = bare
+        self.gzip = False
+        self.stream: Any = None
 
     def feed(self, chunk: bytes) -> Iterable[bytes]:
         try:
-            while chunk:
-                if self.stream.eof:
-                    raise BadEncoding("the compressed body has something behind its end")
-                yield self.stream.decompress(chunk, PIECE)
+            more = bool(chunk)
+            while more:
+                if self.stream is None or self.stream.eof:
+                    self._begin(chunk)
+                piece = self.stream.decompress(chunk, PIECE)
+                yield piece
                 chunk = self.stream.unconsumed_tail or self.stream.unused_data
+                # With no trailer behind it, the end may wait for room when all of the input is taken.
+                more = bool(chunk) or (len(piece) == PIECE and not self.stream.eof)
         except zlib.error as error:
             raise BadEncoding(str(error)) from None
 
+    def _begin(self, chunk: bytes) -> None:
+        gzip = chunk[:1] == GZIP
+        if self.stream and not (self.gzip and gzip):
+            raise BadEncoding("the compressed body has something behind its end")
+        self.gzip = gzip
+        by_itself = self.bare and not gzip and chunk[0] & 15 != ZLIB
+        self.stream = zlib.decompressobj(-zlib.MAX_WBITS if by_itself else zlib.MAX_WBITS | 32)
+
     def finish(self) -> None:
-        if not self.stream.eof:
+        if self.stream and not self.stream.eof:
             raise BadEncoding("the compressed body is cut short")
 
 
@@ -56,5 +76,5 @@ def decoder(name: str) -> Decoder:
     if known in ("", "identity"):
         return _Identity()
     if known in ("gzip", "x-gzip", "deflate"):
-        return _Inflate()
+        return _Inflate(bare=known == "deflate")
     raise BadEncoding("its content encoding is unknown")

@@ -18,7 +18,7 @@ from requests.auth import AuthBase
 from urllib3.exceptions import HTTPError, ReadTimeoutError
 
 from mega_code.client.remote_enhance import wire
-from mega_code.client.remote_enhance.encodings import decoder
+from mega_code.client.remote_enhance.encodings import BadEncoding, decoder
 from mega_code.client.remote_enhance.form import Form
 from mega_code.client.remote_enhance.wire import KIB, Pace, Stalled, TooLarge, Watch
 from mega_code.errors import MegaCodeError
@@ -98,7 +98,8 @@ class Transport:
         `cap` bounds the decoded body in bytes; a body of status 200 goes to `sink` where one is given. `tick` is
         called about four times a second while waiting; `limit_s` bounds the whole exchange, `read_s` the wait for the
         answer's first byte (default: the pace's). Raises requests.RequestException (a ConnectionError or a ReadTimeout
-        where asking again may help), Stalled, TooLarge, BadEncoding.
+        where asking again may help), Stalled, TooLarge, BadEncoding; of the last two the body of no other status than
+        2xx: that is empty then, so that the status counts.
         """
         request = requests.Request(
             method,
@@ -173,7 +174,12 @@ class _Exchange:
             headers = {name.lower(): value for name, value in answer.headers.items()}
             self.watch.body(self.cap)
             sink = self.sink if self.sink and answer.status_code == 200 else self.body.extend
-            self._read(answer, headers, sink)
+            try:
+                self._read(answer, headers, sink)
+            except (BadEncoding, TooLarge):
+                if 200 <= answer.status_code < 300:
+                    raise
+                self.body.clear()
             return Response(answer.status_code, headers, bytes(self.body))
 
     def _read(self, answer: requests.Response, headers: Mapping[str, str], sink: Sink) -> None:
