@@ -18,7 +18,8 @@ Envelope = dict[str, Any]
 def exit_status(envelope: Envelope) -> int:
     """The exit status that belongs to an envelope: the one place where the two are joined."""
     if "error" in envelope:
-        return errors.exit_status(str(envelope["error"].get("code")))
+        error = envelope["error"]
+        return errors.exit_status(str(error.get("code")), error.get("http_status"))
     if "conflict" in envelope:
         return errors.CONFLICT
     if "timeout" in envelope:

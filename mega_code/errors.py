@@ -131,16 +131,20 @@ CODES: dict[str, Code] = {
 }
 
 
-def exit_status(code: str) -> int:
-    """The exit status that a code ends in; a code the table does not hold is somebody's bad input."""
-    known = CODES.get(code)
+def exit_status(code: str, http_status: object = None) -> int:
+    """The exit status that a code ends in; a code the table does not hold is somebody's bad input.
+
+    So is any that a server gave, with `http_status`, to what it refused, though we have such a code too.
+    """
+    known = CODES.get(code) if http_status is None else None
     return known.exit_status if known else BAD_INPUT
 
 
 class MegaCodeError(Exception):
     """A failure with a code of the contract and one sentence for a person.
 
-    `details` are further keys of the envelope's `error` object (`job_id`, `candidates`).
+    `details` are further keys of the envelope's `error` object (`job_id`, `candidates`, and `http_status` as in
+    `exit_status`).
     """
 
     def __init__(self, code: str, message: str, **details: object) -> None:
@@ -151,7 +155,7 @@ class MegaCodeError(Exception):
 
     @property
     def exit_status(self) -> int:
-        return exit_status(self.code)
+        return exit_status(self.code, self.details.get("http_status"))
 
     def envelope(self, job_id: Optional[str] = None) -> dict[str, object]:
         """The error envelope; `job_id` is added where the error does not name one itself."""

@@ -8,7 +8,7 @@ from typing import NamedTuple
 
 import pytest
 
-from mega_code.errors import CODES
+from mega_code.errors import CODES, exit_status
 from support.client import Client
 from support.fake_gateway import Answer, FakeGateway, error
 from support.room import REPOSITORY
@@ -81,6 +81,11 @@ def skill_then(change: Callable[[Client, FakeGateway], object]) -> Callable[[Cli
     return arrange
 
 
+def refused_look(status: int, code: str) -> Callable[[Client, FakeGateway], object]:
+    return lambda client, fake: fake.on("GET", "jobs", error(status, code, "The gateway's own words."))
+
+
+OURS_OF_STATUS_5 = [code for code in CODES if exit_status(code) == 5 and code not in ("queue_full", "not_terminal")]
 INSTALL = ("--install-existing", JOB, "--install-location", "project", "--skill-name", "demo-skill")
 CASES = [
     Case("missing_skill_name", 4, (), "--skill-name"),
@@ -150,6 +155,17 @@ CASES = [
     Case("a_code_of_tomorrow", 4, SUBMIT, "own words", upstream(400, "a_code_of_tomorrow")),
     *[Case(code, 4, SUBMIT, "own words", upstream(409 if code == "prefix_exists" else 400, code)) for code in CODES if CODES[code].upstream],
 ]  # fmt: skip
+# What a server refuses in our own words.
+REFUSED = [
+    *[Case(code, 4, SUBMIT, "own words", upstream(422, code)) for code in OURS_OF_STATUS_5],
+    *[
+        Case(code, 4, ("--poll-existing", JOB), "own words", refused_look(status, code), job=True)
+        for code in OURS_OF_STATUS_5
+        for status in (400, 404, 410)
+    ],
+    Case("queue_full", 5, SUBMIT, "own words", upstream(422, "queue_full")),
+    Case("auth_failure", 5, SUBMIT, "own words", upstream(403, "invalid_response")),
+]
 
 
 def _block_skills_folder(client: Client) -> None:
@@ -165,7 +181,7 @@ def _block_backups(client: Client) -> None:
 
 
 @pytest.mark.parametrize(
-    "case", CASES, ids=lambda case: f"{case.code}: {' '.join(case.arguments)[:40]} {case.says[:20]}"
+    "case", [*CASES, *REFUSED], ids=lambda case: f"{case.code}: {' '.join(case.arguments)[:40]} {case.says[:20]}"
 )
 def test_a_code_ends_in_its_status_and_its_envelope(client: Client, fake: FakeGateway, case: Case) -> None:
     case.arrange(client, fake)

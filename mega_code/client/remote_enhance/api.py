@@ -19,13 +19,14 @@ from mega_code.client.remote_enhance.form import Form
 from mega_code.client.remote_enhance.retrying import Outcome, is_dropped, persist, retry_after
 from mega_code.client.remote_enhance.wire import MIB, Stalled, TooLarge
 from mega_code.console import conceal, concealed, say
-from mega_code.errors import MegaCodeError
+from mega_code.errors import NETWORK, MegaCodeError, exit_status
 from mega_code.paths import check_job_id, is_job_id, script
 from mega_code.plain import plain
 from mega_code.settings import API_BASE, Settings, check_server_url, is_key
 
 ANSWER_BYTES = 16 * MIB
 RETRIED = (429, 502, 503, 504)
+OF_SERVER = ("queue_full", "not_terminal")  # codes that mean the same whether the server says them or we do
 READ_S = 10.0
 UPLOAD_READ_S = 20.0
 SILENT_S = 8.0  # a pause up to here needs no word
@@ -116,22 +117,24 @@ class Gateway:
         Raises MegaCodeError only for what time cannot mend.
         """
         headers = {"Prefer": f"wait={wait_s}"} if wait_s >= 1 else {}
+        path = f"/skill-enhance/jobs/{check_job_id(job_id)}"
         try:
             # Polling has its own patience, longer than any retry's.
-            path = f"/skill-enhance/jobs/{check_job_id(job_id)}"
             with self._named_failures():
                 response = self._send("GET", path, headers, tick=tick, limit_s=limit_s, read_s=wait_s + READ_S)
-            held = "preference-applied" in response.headers
-            if response.status == 429 or response.status >= 500:
-                return Poll(None, _server_trouble(response.status), False, retry_after(response) or 0.0)
+        except MegaCodeError as error:
+            return Poll(None, error, False)
+        if response.status == 429 or response.status >= 500:
+            return Poll(None, _server_trouble(response.status), False, retry_after(response) or 0.0)
+        if response.status >= 400:
+            self._accepted(response)
+        try:
             job = read(self._accepted(response).body)
             if not isinstance(job.get("status"), str):
                 raise MegaCodeError("invalid_response", "The server's answer has no status.")
-            return Poll(job, None, held)
         except MegaCodeError as error:
-            if error.code in ("network_failure", "invalid_response"):
-                return Poll(None, error, False)
-            raise
+            return Poll(None, error, False)
+        return Poll(job, None, "preference-applied" in response.headers)
 
     def result(self, job_id: str) -> Json:
         """The result of a terminal job, unknown keys included."""
@@ -210,9 +213,12 @@ class Gateway:
         text = (
             plain(message)[:500] if isinstance(message, str) and message else f"The server answered {response.status}."
         )
-        details = error.get("details")
-        existing = details.get("existing_job_id") if isinstance(details, dict) else None
-        return MegaCodeError(code, text, **({"existing_job_id": existing} if is_job_id(existing) else {}))
+        said = error.get("details")
+        existing = said.get("existing_job_id") if isinstance(said, dict) else None
+        details: Json = {"existing_job_id": existing} if is_job_id(existing) else {}
+        if exit_status(code) == NETWORK and code not in OF_SERVER:
+            details["http_status"] = response.status
+        return MegaCodeError(code, text, **details)
 
 
 def read(body: bytes) -> Json:
