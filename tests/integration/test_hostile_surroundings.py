@@ -10,6 +10,7 @@ import time
 from pathlib import Path
 
 import pytest
+from requests.utils import DEFAULT_CA_BUNDLE_PATH
 
 from support.client import Client, finished
 from support.fake_gateway import KEY, Answer, FakeGateway, Handler, error
@@ -31,6 +32,25 @@ def shell(client: Client, tail: str, *arguments: str, module: str = "remote_enha
     )
     assert "Traceback" not in done.stderr
     return done.returncode, done.stdout
+
+
+@pytest.mark.parametrize("first", [True, False], ids=["the first named", "one beside it"])
+def test_certificates_that_cannot_be_used_are_named_where_they_are_needed(
+    client: Client, fake: FakeGateway, tmp_path: Path, first: bool
+) -> None:
+    text, good = tmp_path / "a text.pem", DEFAULT_CA_BUNDLE_PATH
+    text.write_text("no certificate\n")
+    env = {"REQUESTS_CA_BUNDLE": str(text) if first else good, "SSL_CERT_FILE": good if first else str(text)}
+    client.skill()
+    assert client(*SUBMIT, **env).status == 0
+    message = f"No certificates of authorities can be read from {str(text)!r}: it holds none."
+    for arguments in (SUBMIT, ("--poll-existing", fake.job_id, "--poll-timeout", "60")):
+        outcome = client(*arguments, MEGA_CODE_SERVER_URL=fake.url.replace("http:", "https:"), **env)
+        assert (outcome.status, outcome.code) == (5, "network_failure")
+        assert outcome.envelope["error"]["message"] == message
+    asked = [sys.executable, "-m", "mega_code.client.doctor"]
+    told = subprocess.run(asked, env={**client.env, **env}, cwd=client.project, capture_output=True, text=True)
+    assert f"{fake.url}" in told.stdout and told.stdout.count("✗") == 0, told
 
 
 @pytest.mark.parametrize("tail", [">&-", "2>&-", ">/dev/full", "2>/dev/full", "<&- >/dev/null 2>&1"])

@@ -43,7 +43,9 @@ def get(url: str, key: str, limit_s: float = ANSWER_S) -> Answer:
 
 def _get(url: str, key: str, limit_s: float) -> tuple[int, bytes, str]:
     try:
-        handlers: list[request.BaseHandler] = [_NoRedirect(), request.HTTPSHandler(context=_context())]
+        handlers: list[request.BaseHandler] = [_NoRedirect()]
+        if urlsplit(url).scheme == "https":
+            handlers.append(request.HTTPSHandler(context=_context()))
         if is_loopback(urlsplit(url).hostname or ""):
             handlers.append(request.ProxyHandler({}))
         asked = request.Request(url, headers={"Authorization": f"Bearer {key}"} if key else {})

@@ -58,7 +58,7 @@ class Patience:
 
 
 class Gateway:
-    """A gateway, hosted or embedded, seen with one API key.
+    """A gateway, hosted or embedded, seen with one API key. To make one raises as `Transport.trust` does.
 
     Every method raises MegaCodeError: `auth_failure`, `network_failure`, `invalid_response`, or the code of the
     gateway's own error body (`http_<status>` where a 4xx has none).
@@ -70,6 +70,7 @@ class Gateway:
         conceal(api_key)
         self._sleep = sleep
         self._transport = transport.Transport()
+        self._transport.trust(server_url)
 
     @classmethod
     def of(cls, settings: Settings) -> Gateway:

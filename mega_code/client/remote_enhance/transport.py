@@ -69,10 +69,24 @@ class Transport:
         # Proxies and certificates are chosen below, per URL; the session's own look at the environment
         # would bring .netrc back and send loopback traffic through a proxy.
         self.session.trust_env = False
-        authorities = certificates(os.environ)
-        self.verify: Union[bool, str] = authorities[0] if authorities else True
+        self.authorities = certificates(os.environ)
+        self.verify: Union[bool, str] = self.authorities[0] if self.authorities else True
+        self.trusting = threading.Lock()
+        self.trusts = not self.authorities
         for scheme in ("http://", "https://"):
-            self.session.mount(scheme, wire.Adapter(CONNECTIONS, authorities[1:]))
+            self.session.mount(scheme, wire.Adapter(CONNECTIONS))
+
+    def trust(self, url: str) -> None:
+        """Take up the certificates that the environment names, where `url` needs any; `send` does so, too.
+
+        Raises MegaCodeError `network_failure` where there are some that cannot be used.
+        """
+        if self.trusts or not url.lower().startswith("https:"):
+            return
+        with self.trusting:
+            if not self.trusts:
+                self.session.adapters["https://"] = wire.Adapter(CONNECTIONS, self.authorities)
+                self.trusts = True
 
     def watch(self) -> Watch:
         """What bounds the time of one call; its attempts share it."""
@@ -99,8 +113,9 @@ class Transport:
         called about four times a second while waiting; `limit_s` bounds the whole exchange, `read_s` the wait for the
         answer's first byte (default: the pace's). Raises requests.RequestException (a ConnectionError or a ReadTimeout
         where asking again may help), Stalled, TooLarge, BadEncoding; of the last two the body of no other status than
-        2xx: that is empty then, so that the status counts.
+        2xx: that is empty then, so that the status counts. And as `trust`.
         """
+        self.trust(url)
         request = requests.Request(
             method,
             url,

@@ -20,6 +20,8 @@ from requests.adapters import HTTPAdapter
 from urllib3.util import Retry
 from urllib3.util.ssl_ import create_urllib3_context
 
+from mega_code.errors import MegaCodeError
+
 KIB = 1024
 MIB = 1024 * KIB
 HEAD_BYTES = MIB
@@ -157,7 +159,13 @@ def _trusting(authorities: Sequence[str]) -> ssl.SSLContext:
     context = create_urllib3_context()
     for path in authorities:
         is_folder = os.path.isdir(path)
-        context.load_verify_locations(None if is_folder else path, path if is_folder else None)
+        try:
+            context.load_verify_locations(None if is_folder else path, path if is_folder else None)
+        except OSError as error:
+            reason = "it holds none" if isinstance(error, ssl.SSLError) else error.strerror
+            raise MegaCodeError(
+                "network_failure", f"No certificates of authorities can be read from {path!r}: {reason}."
+            ) from None
     return context
 
 
@@ -165,6 +173,7 @@ class Adapter(HTTPAdapter):
     """Sends once, over watched connections, through a proxy too. Whoever asks again does so itself.
 
     `authorities` are files, or folders, of certificates that are trusted beside those of a request's own `verify`.
+    Raises MegaCodeError `network_failure` where one of them cannot be used.
     """
 
     def __init__(self, connections: int, authorities: Sequence[str] = ()) -> None:
