@@ -132,24 +132,28 @@ class DataDir:
 
     def staging(self, job_id: str) -> Path:
         """Verified files of one job, not yet installed."""
-        return self.enhancements / check_job_id(job_id)
+        return self._of(job_id)
 
     def rejected(self, job_id: str) -> Path:
         """A bundle that broke the frontmatter contract, kept for a look."""
-        return self.enhancements / f"{check_job_id(job_id)}.rejected"
+        return self._of(job_id, ".rejected")
 
     def result(self, job_id: str) -> Path:
         """The result body as received, plus `skill_name`."""
-        return self.enhancements / f"{check_job_id(job_id)}.result.json"
+        return self._of(job_id, ".result.json")
 
     def report(self, job_id: str) -> Path:
         """The result as a page for a person."""
-        return self.enhancements / f"{check_job_id(job_id)}.report.html"
+        return self._of(job_id, ".report.html")
 
     def digests(self, job_id: str) -> Path:
         """The SHA-256 of downloaded files whose result names none."""
-        return self.enhancements / f"{check_job_id(job_id)}.sha256.json"
+        return self._of(job_id, ".sha256.json")
 
     def job(self, job_id: str) -> Path:
         """What was submitted."""
-        return self.enhancements / f"{check_job_id(job_id)}.job.json"
+        return self._of(job_id, ".job.json")
+
+    def _of(self, job_id: str, ending: str = "") -> Path:
+        """What belongs to a job, which is one job however its id is spelt."""
+        return self.enhancements / f"{check_job_id(job_id).lower()}{ending}"

@@ -585,6 +585,41 @@ def test_a_job_id_is_one_job_however_it_is_spelt(client: Client, fake: FakeGatew
     assert install(client, job_id.upper()).envelope["job_id"] == job_id
 
 
+def test_a_gateway_that_spells_its_ids_in_capitals_is_asked_as_it_spells_them(
+    client: Client, fake: FakeGateway
+) -> None:
+    client.skill()
+    fake.job_id = fake.job_id.upper()
+    job_id = fake.job_id.lower()
+    outcome = client("--skill-name", "demo-skill")
+    assert (outcome.status, outcome.envelope["job_id"]) == (0, job_id)
+    assert outcome.envelope["staging_dir"] == str(client.enhancements / job_id)
+    assert outcome.envelope["result"]["job_id"] == fake.job_id
+    assert client("--list-cached", "--skill-name", "demo-skill").envelope["cached"][0]["job_id"] == job_id
+    for spelling in (job_id, fake.job_id):
+        assert client("--poll-existing", spelling).envelope["job_id"] == job_id
+        offline = client(
+            *("--install-existing", spelling, "--install-location", "project", "--skill-name", "demo-skill"),
+            MEGA_CODE_SERVER_URL="http://127.0.0.1:9",
+        )
+        assert (offline.status, offline.envelope["job_id"]) == (0, job_id)
+    assert {path.name for path in client.enhancements.glob("????????-*")} == {
+        f"{job_id}{ending}" for ending in ("", ".job.json", ".result.json", ".report.html")
+    }
+
+
+def test_a_conflict_with_a_job_in_capitals_names_the_id_that_resumes_it(client: Client, fake: FakeGateway) -> None:
+    client.skill()
+    fake.job_id = fake.job_id.upper()
+    known = error(409, "duplicate_content_hash", "known", existing_job_id=fake.job_id)
+    fake.on("POST", "uploads", known)
+    job_id = client("--skill-name", "demo-skill").envelope["conflict"]["existing_job_id"]
+    assert job_id == fake.job_id.lower()
+    resumed = client("--poll-existing", job_id)
+    assert (resumed.status, resumed.envelope["job_id"]) == (0, job_id)
+    assert resumed.envelope["original_scope"] == "project"
+
+
 def test_a_result_without_a_status_has_that_of_its_job(client: Client, fake: FakeGateway) -> None:
     client.skill()
     fake.result["status"] = None

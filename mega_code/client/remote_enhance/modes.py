@@ -63,8 +63,8 @@ class Run:
                 raise
             return self._conflict(error, bundle, skill, gateway)
         with interrupt.together():
-            self.job_id = answer["job_id"]
-            self._record(skill, bundle, gateway)
+            self.job_id = answer["job_id"].lower()
+            self._record(answer["job_id"], skill, bundle, gateway)
         say(f"submitted as job {self.job_id}")
         return {"submitted": {"job_id": self.job_id, "content_hash": bundle.content_hash, **_asked(skill)}}
 
@@ -87,23 +87,22 @@ class Run:
         existing = error.details.get("existing_job_id")
         if not is_job_id(existing):
             raise MegaCodeError("invalid_response", "The server knows this content but names no job for it.")
-        self.job_id = str(existing)
+        self.job_id = str(existing).lower()
         # The same content may have been submitted under another name or from another place: what was asked for last is
         # where the result belongs, whoever resumes the job.
-        self._record(skill, bundle, gateway)
-        return {"conflict": {"existing_job_id": existing, "content_hash": bundle.content_hash, **_asked(skill)}}
+        self._record(str(existing), skill, bundle, gateway)
+        return {"conflict": {"existing_job_id": self.job_id, "content_hash": bundle.content_hash, **_asked(skill)}}
 
-    def _record(self, skill: Skill, bundle: Bundle, gateway: Gateway) -> None:
+    def _record(self, job_id: str, skill: Skill, bundle: Bundle, gateway: Gateway) -> None:
         """Remember what was asked for; where the job is known already, since when stays as it is."""
-        assert self.job_id
-        since = records.read_job(self.data, self.job_id).get("submitted_at")
+        since = records.read_job(self.data, job_id).get("submitted_at")
         submission = records.Submission(
-            self.job_id, skill.name, str(skill.path), skill.scope, bundle.content_hash, gateway.server_url
+            job_id, skill.name, str(skill.path), skill.scope, bundle.content_hash, gateway.server_url
         )
         try:
             records.write_job(self.data, submission, since)
         except OSError as error:
-            warn(f"the job could not be recorded ({error.strerror}); note its id: {self.job_id}")
+            warn(f"the job could not be recorded ({error.strerror}); note its id: {job_id}")
 
     # Waiting
 
@@ -118,7 +117,7 @@ class Run:
             gateway = Gateway.of(self.settings)
             try:
                 left = timeout_s and max(LEAST_S, until - time.monotonic())
-                job = wait_for(gateway, job_id, left, records.age_s(self.data, job_id))
+                job = wait_for(gateway, records.spelt(self.data, job_id), left, records.age_s(self.data, job_id))
                 return self._finish(job_id, gateway, job["status"])
             except NotTerminal:
                 return {"timeout": {"job_id": job_id, "elapsed_s": self.elapsed_s()}}
@@ -132,7 +131,7 @@ class Run:
         from mega_code.client.remote_enhance.api import Gateway
 
         self.job_id = job_id = check_job_id(job_id)
-        Gateway.of(self.settings).cancel(job_id)
+        Gateway.of(self.settings).cancel(records.spelt(self.data, job_id))
         return {"cancelled": {"job_id": job_id}}
 
     def _gateway_has_a_new_key(self) -> bool:
@@ -181,7 +180,7 @@ class Run:
     def _fetch_result(self, job_id: str, gateway: Gateway, status: Optional[str] = None) -> dict[str, Any]:
         """The result of a job, kept here too. Where it has no status, that of the job counts, which is the same."""
         with telemetry.span("result", "client", job_id=job_id) as span:
-            result = gateway.result(job_id)
+            result = gateway.result(records.spelt(self.data, job_id))
             result.update({"status": status} if status and not result.get("status") else {})
             span.set(status=str(result.get("status")), artifact_kind=str(result.get("artifact_kind")))
         name = records.read_job(self.data, job_id).get("skill_name") or self._name_in(result)

@@ -18,7 +18,9 @@ Json = dict[str, Any]
 
 
 class Submission(NamedTuple):
-    """A `<job_id>.job.json`: `skill_path` is the SKILL.md; `scope` None where the folder lies in neither."""
+    """A `<job_id>.job.json`: `job_id` is spelt as the gateway spells it; `skill_path` is the SKILL.md; `scope` None
+    where the folder lies in neither.
+    """
 
     job_id: str
     skill_name: str
@@ -37,7 +39,7 @@ def write_job(data: DataDir, submission: Submission, submitted_at: Optional[str]
 def read_job(data: DataDir, job_id: str) -> Json:
     """What was submitted as `job_id`; only entries of the right type, none where nothing is known."""
     record = read_json(data.job(job_id))
-    if not isinstance(record, dict) or record.get("job_id") != job_id:
+    if not isinstance(record, dict) or str(record.get("job_id")).lower() != job_id.lower():
         return {}
     known = {key: value for key, value in record.items() if isinstance(value, str)}
     if known.get("scope") not in SCOPES:
@@ -45,6 +47,11 @@ def read_job(data: DataDir, job_id: str) -> Json:
     if not SKILL_NAME.fullmatch(known.get("skill_name", "")):
         known.pop("skill_name", None)
     return known
+
+
+def spelt(data: DataDir, job_id: str) -> str:
+    """`job_id` as the gateway spells it, where it is known from a submission."""
+    return str(read_job(data, job_id).get("job_id", job_id))
 
 
 def age_s(data: DataDir, job_id: str) -> float:
