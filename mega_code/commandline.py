@@ -77,6 +77,13 @@ class Parser(argparse.ArgumentParser):
         super().__init__(allow_abbrev=False, formatter_class=_Formatter, **options)  # type: ignore[arg-type]
         shaped(self)
 
+    def print_help(self, file: Any = None) -> None:
+        """The help, as `tell` prints an answer; leaves the process where it could not be written."""
+        if file is not None:
+            super().print_help(file)
+        elif status := tell(self.format_help().rstrip("\n")):
+            self.exit(status)
+
     def error(self, message: str) -> NoReturn:
         raise MegaCodeError("invalid_arguments", f"{message[:1].upper()}{message[1:]}; --help shows the usage.")
 

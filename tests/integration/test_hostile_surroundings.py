@@ -30,7 +30,7 @@ def shell(client: Client, tail: str, *arguments: str, module: str = "remote_enha
         timeout=60,
         check=False,
     )
-    assert "Traceback" not in done.stderr
+    assert "Traceback" not in done.stderr and "Exception ignored" not in done.stderr
     return done.returncode, done.stdout
 
 
@@ -61,6 +61,16 @@ def test_a_stream_that_is_closed_or_full_changes_no_exit_status(client: Client, 
 
 def test_a_reader_that_left_is_no_error(client: Client) -> None:
     assert shell(client, "| true", "list-skills", module="skill_enhance_helper") == (0, "")
+
+
+@pytest.mark.parametrize("module", ["remote_enhance", "skill_enhance_helper", "report"])
+def test_help_that_cannot_be_written_ends_as_any_answer_does(client: Client, module: str) -> None:
+    told = "The answer could not be written: No space left on device.\n"
+    assert shell(client, "2>&1 >/dev/full", "--help", module=module) == (5, told)
+    assert shell(client, ">&-", "--help", module=module) == (0, "")
+    assert shell(client, "| true", "--help", module=module) == (0, "")
+    status, text = shell(client, "", "--help", module=module)
+    assert status == 0 and text.startswith("Usage: ") and text.endswith("\n") and not text.endswith("\n\n")
 
 
 def test_arguments_from_a_closed_stdin_are_no_arguments(client: Client) -> None:
