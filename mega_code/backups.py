@@ -15,8 +15,8 @@ from typing import Any, Optional
 
 from mega_code.console import warn
 from mega_code.errors import MegaCodeError
-from mega_code.files import flush_folder, read_json, settle_folder, write_json
-from mega_code.paths import DataDir
+from mega_code.files import flush_folder, globbed, read_json, settle_folder, write_json
+from mega_code.paths import DataDir, script
 
 SUFFIX = "-backup"
 NEW = "-install"  # of the folder with the note of an install that replaced nothing
@@ -227,7 +227,7 @@ def settle_restored(backup: dict[str, Any], displaced: Optional[Path], data: Dat
 
 def _newest_first(data: DataDir) -> list[tuple[Path, dict[str, Any]]]:
     """Every note, with its file, whatever is left of what it is about."""
-    files = (file for suffix in (SUFFIX, NEW) for file in data.enhancements.glob(f"*{suffix}/*.json"))
+    files = (file for suffix in (SUFFIX, NEW) for file in globbed(data.enhancements, f"*{suffix}/*.json"))
     notes = ((file, _raw(file)) for file in files)
     return sorted(((file, raw) for file, raw in notes if raw), key=lambda entry: _age(*entry), reverse=True)
 

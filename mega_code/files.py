@@ -6,6 +6,7 @@ import contextlib
 import errno
 import json
 import os
+from pathlib import Path
 from typing import Any, Optional, Union
 
 PathLike = Union[str, "os.PathLike[str]"]
@@ -19,7 +20,8 @@ def write_atomic(path: PathLike, data: bytes, mode: int = 0o600) -> None:
     The rename replaces a link of that name and never follows it. Raises OSError; then nothing is left behind.
     """
     folder, name = os.path.split(os.path.abspath(path))
-    sibling = os.path.join(folder, f".{name[:100]}.{os.urandom(8).hex()}.tmp")
+    # A character has four bytes at most, and a name 255.
+    sibling = os.path.join(folder, f".{name[:50]}.{os.urandom(8).hex()}.tmp")
     descriptor = os.open(sibling, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
     try:
         with os.fdopen(descriptor, "wb") as stream:
@@ -49,6 +51,14 @@ def read_json(path: PathLike, limit: int = 128 * 1024 * 1024) -> Optional[Any]:
         return json.loads(data) if len(data) <= limit else None
     except (OSError, ValueError, RecursionError):
         return None
+
+
+def globbed(folder: Path, pattern: str) -> list[Path]:
+    """What in `folder` fits a pattern of `Path.glob`; nothing where the folder cannot be read."""
+    try:
+        return list(folder.glob(pattern))
+    except OSError:
+        return []
 
 
 def flush_folder(path: PathLike) -> None:

@@ -217,17 +217,6 @@ def test_a_skill_of_an_overlays_lower_layer_is_replaced_and_removed_too(room: Ro
             assert stage.state() != OFFLINE[mode]
 
 
-@pytest.fixture
-def powerless() -> list[str]:
-    """A wrapper that lets a command run without root's power to write anywhere."""
-    if os.geteuid() != 0:
-        return []
-    wrapper = ["setpriv", "--bounding-set=-all", "--inh-caps=-all"]
-    if not shutil.which("setpriv") or subprocess.run([*wrapper, "true"], check=False).returncode:
-        pytest.skip("root cannot give its power away here")
-    return wrapper
-
-
 @pytest.mark.skipif(not shutil.which("prlimit"), reason="prlimit is not there")
 @pytest.mark.parametrize("mode", ["install", "first", "restore"])
 def test_files_that_may_not_grow_leave_what_stood_there(stage: Stage, mode: str) -> None:

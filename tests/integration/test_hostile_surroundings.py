@@ -91,6 +91,54 @@ def test_a_result_file_that_is_a_device_or_pipe_is_left_alone(client: Client, tm
     assert pipe.is_fifo() and link.is_symlink()
 
 
+@pytest.mark.parametrize("name", ["\u6f22" * 80 + ".json", "\U0001f600" * 63, "a" * 255], ids=["three", "four", "one"])
+def test_a_result_file_may_have_the_longest_name_whatever_bytes_a_character_takes(
+    client: Client, tmp_path: Path, name: str
+) -> None:
+    process = client.popen("--list-backups", "--result-json", str(tmp_path / name))
+    stdout, stderr = process.communicate(timeout=60)
+    assert (process.returncode, stderr) == (0, "")
+    assert [path.name for path in tmp_path.iterdir() if path.is_file()] == [name]
+    assert (tmp_path / name).read_text() == stdout == '{"backups": []}\n'
+
+
+def test_a_failed_job_is_told_where_nothing_can_be_kept(
+    client: Client, fake: FakeGateway, powerless: list[str]
+) -> None:
+    told = {"status": "failed", "artifact_kind": "none"}
+    fake.statuses, fake.result = [{"status": "failed"}], told
+    expected = {**told, "result": fake.full_result(), "installed": False, "job_id": fake.job_id}
+    listing: dict[str, dict[str, list[object]]] = {"--list-backups": {"backups": []}, "--list-cached": {"cached": []}}
+
+    def check(data: Path) -> None:
+        ended = client("--poll-existing", fake.job_id, MEGA_CODE_DATA_DIR=str(data))
+        assert (ended.status, ended.envelope) == (0, expected), ended
+        for mode, envelope in listing.items():
+            assert client(mode, *SUBMIT, MEGA_CODE_DATA_DIR=str(data)).envelope == envelope
+
+    check(client.data / ("x" * 256))
+    client.wrapper = powerless
+    for unreadable in (client.enhancements, client.data):
+        unreadable.mkdir(exist_ok=True)
+        unreadable.chmod(0)
+        check(client.data)
+        unreadable.chmod(0o700)
+
+
+def test_a_staging_dir_that_cannot_be_removed_keeps_no_result_back(
+    client: Client, fake: FakeGateway, powerless: list[str]
+) -> None:
+    staged = client("--poll-existing", fake.job_id).envelope["staging_dir"]
+    fake.statuses, fake.result = [{"status": "revoked"}], {"status": "revoked", "artifact_kind": "none"}
+    client.wrapper = powerless
+    client.enhancements.chmod(0o500)
+    ended = client("--poll-existing", fake.job_id)
+    client.enhancements.chmod(0o700)
+    assert (ended.status, ended.envelope["status"], ended.envelope["installed"]) == (0, "revoked", False)
+    assert "warning: what was staged before could not be removed: Permission denied" in ended.stderr
+    assert os.path.isdir(staged)
+
+
 def test_a_working_directory_that_is_gone_is_named(client: Client) -> None:
     gone = client.project / "gone"
     gone.mkdir()

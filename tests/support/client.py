@@ -33,6 +33,7 @@ class Client:
     def __init__(self, room: Room, env: dict[str, str]) -> None:
         self.home, self.project, self.data = room.home, room.project, room.data
         self.data.mkdir(exist_ok=True)
+        self.wrapper: list[str] = []  # what runs the command
         self.env = {**room.env, "PYTHONPATH": str(REPOSITORY), **env}
 
     def popen(
@@ -40,7 +41,7 @@ class Client:
     ) -> subprocess.Popen[str]:
         """The command, started."""
         return subprocess.Popen(
-            [sys.executable, "-m", module, *arguments],
+            [*self.wrapper, sys.executable, "-m", module, *arguments],
             cwd=self.project,
             env={**self.env, **env},
             stdin=subprocess.DEVNULL,

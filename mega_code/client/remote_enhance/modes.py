@@ -159,7 +159,10 @@ class Run:
             **self._report(job_id),
         }
         if not records.is_enhanced(result):
-            staging.withdraw(self.data.staging(job_id))
+            try:
+                staging.withdraw(self.data.staging(job_id))
+            except OSError as error:
+                warn(f"what was staged before could not be removed: {error.strerror}")
             return {**head, "installed": False, "job_id": job_id}
         self._stage(job_id, result, gateway.server_url)
         known = records.read_job(self.data, job_id)
@@ -197,7 +200,7 @@ class Run:
     def _report(self, job_id: str) -> dict[str, str]:
         """Where the page of a job lies, as an entry of its envelope; nothing where there is none."""
         page = self.data.report(job_id)
-        return {"report_path": str(page)} if page.is_file() else {}
+        return {"report_path": str(page)} if os.path.isfile(page) else {}
 
     @staticmethod
     def _name_in(result: dict[str, Any]) -> Optional[str]:

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple, Optional
 
 from mega_code.client.remote_enhance.progress import timestamp
-from mega_code.files import read_json, write_atomic, write_json
+from mega_code.files import globbed, read_json, write_atomic, write_json
 from mega_code.paths import SCOPES, SKILL_NAME, DataDir, check_job_id, is_job_id
 
 if TYPE_CHECKING:
@@ -99,8 +99,8 @@ def is_enhanced(result: Json) -> bool:
 
 def cached(data: DataDir, skill_name: str) -> list[Json]:
     """`{"job_id", "completed_at", "roi"}` of every installable result of a skill, newest first. No network."""
-    found = []
-    for path in data.enhancements.glob("*.result.json"):
+    entries = []
+    for path in globbed(data.enhancements, "*.result.json"):
         job_id = path.name[: -len(".result.json")]
         result = read_result(data, job_id) if is_job_id(job_id) else None
         if (
@@ -115,8 +115,8 @@ def cached(data: DataDir, skill_name: str) -> list[Json]:
                 "completed_at": result.get("completed_at"),
                 "roi": roi if isinstance(roi, list) else [],
             }
-            found.append((timestamp(entry["completed_at"]) or 0.0, _mtime(path), entry))
-    return [entry for _, _, entry in sorted(found, key=lambda item: item[:2], reverse=True)]
+            entries.append((timestamp(entry["completed_at"]) or 0.0, _mtime(path), entry))
+    return [entry for _, _, entry in sorted(entries, key=lambda item: item[:2], reverse=True)]
 
 
 def _is_staged(data: DataDir, job_id: str, result: Json) -> bool:

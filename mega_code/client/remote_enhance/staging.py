@@ -27,7 +27,7 @@ def verify(folder: Path, files: Sequence[File]) -> None:
     does not belong there.
     """
     wanted = {file.relpath: file for file in files}
-    if not folder.is_dir() or folder.is_symlink():
+    if not _is_folder(folder):
         raise MegaCodeError("missing_staging", f"There is no staging dir {str(folder)!r}.")
     present = set(_relpaths(folder))
     for relpath in sorted(set(wanted) - present):
@@ -116,7 +116,7 @@ def _locked(folder: Path, wait: int = fcntl.LOCK_NB) -> Iterator[None]:
 
 
 def withdraw(target: Path) -> None:
-    """Remove a staging dir whose job has nothing to install any more."""
+    """Remove a staging dir whose job has nothing to install any more. Raises OSError."""
     if os.path.lexists(target):
         with building(target) as folder, contextlib.suppress(FileNotFoundError):
             os.rename(target, folder / "old")
@@ -150,4 +150,4 @@ def _remove(left: Path) -> None:
 
 
 def _is_folder(path: Path) -> bool:
-    return path.is_dir() and not path.is_symlink()
+    return os.path.isdir(path) and not os.path.islink(path)
