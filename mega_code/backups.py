@@ -240,9 +240,11 @@ def find(backup_dir: str, data: DataDir) -> dict[str, Any]:
     """The note of the backup whose `backup_path` is `backup_dir`. Raises MegaCodeError `invalid_path`."""
     path = Path(os.path.abspath(backup_dir))
     inside = path.parent.name.endswith(SUFFIX) and path.parent.parent.resolve() == data.enhancements.resolve()
-    note = _note(path.parent / f"{path.name}.json") if inside else None
+    note = _note(path.parent / f"{path.name}.json") if backup_dir and inside else None
     if not note:
-        raise MegaCodeError("invalid_path", f"{backup_dir!r} is no backup; --list-backups shows them.")
+        raise MegaCodeError(
+            "invalid_path", f"{backup_dir!r} is no backup; {script('skills.sh', 'backups')} shows them."
+        )
     return note
 
 

@@ -99,6 +99,13 @@ def seconds(value: str) -> float:
     return number
 
 
+def named_path(value: str) -> str:
+    """A path, as an argparse type: none is empty, which would mean the working directory."""
+    if not value:
+        raise argparse.ArgumentTypeError("an empty path names nothing")
+    return value
+
+
 def named_file(argv: Sequence[str], flag: str = "--result-json") -> Optional[str]:
     """The value of `flag` as far as it can be read from arguments that may not parse."""
     value = None

@@ -12,7 +12,7 @@ from mega_code import LAUNCHER, MISSING_PACKAGE, settings, telemetry
 from mega_code.client.check_auth import verify
 from mega_code.client.configure import forget
 from mega_code.client.wording import command
-from mega_code.commandline import Parser, as_error, is_missing_package, leave, manual, tell
+from mega_code.commandline import Parser, as_error, is_missing_package, leave, manual, named_path, tell
 from mega_code.console import say
 from mega_code.errors import MegaCodeError
 from mega_code.paths import MEGA_DIR, project_dir
@@ -100,7 +100,9 @@ def main(argv: Sequence[str]) -> int:
             "scripts/setup.sh, scripts/configure.sh",
         ),
     )
-    parser.add_argument("--project-dir", metavar="DIR", help="the project (default: CLAUDE_PROJECT_DIR, else here)")
+    parser.add_argument(
+        "--project-dir", metavar="DIR", type=named_path, help="the project (default: CLAUDE_PROJECT_DIR, else here)"
+    )
     try:
         project = parser.parse_args(argv).project_dir
         os.environ[telemetry.SESSION_ID] = session_id(settings.load(os.environ))  # the spans have it too

@@ -16,6 +16,7 @@ from mega_code.commandline import (
     is_missing_package,
     leave,
     manual,
+    named_path,
     open_streams,
     tell,
 )
@@ -85,7 +86,7 @@ def parser() -> Parser:
     resolving.set_defaults(work=resolve_skill)
     for command in (listing, resolving):
         command.add_argument(
-            "--project-dir", metavar="DIR", help="the project (default: CLAUDE_PROJECT_DIR, else here)"
+            "--project-dir", metavar="DIR", type=named_path, help="the project (default: CLAUDE_PROJECT_DIR, else here)"
         )
     return own
 

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Optional
 
 from mega_code import skills, telemetry, workspace
-from mega_code.commandline import Parser, answer, manual, named_file, seconds, without_result
+from mega_code.commandline import Parser, answer, manual, named_file, named_path, seconds, without_result
 from mega_code.envelope import Envelope
 from mega_code.errors import MegaCodeError
 from mega_code.paths import DataDir, check_skill_name, data_dir, project_dir
@@ -43,7 +43,9 @@ def parser() -> Parser:
         made.add_argument("--skill", metavar="NAME", help="the skill")
         if name not in ("start", "history"):
             made.add_argument("--iteration", metavar="N", type=_positive, help="which iteration (default: the newest)")
-        made.add_argument("--project-dir", metavar="DIR", help="the project (default: CLAUDE_PROJECT_DIR, else here)")
+        made.add_argument(
+            "--project-dir", metavar="DIR", type=named_path, help="the project (default: CLAUDE_PROJECT_DIR, else here)"
+        )
         made.add_argument("--result-json", metavar="PATH", help="write the JSON object there too")
         return made
 

@@ -7,6 +7,7 @@ import io
 import json
 import os
 import re
+import shlex
 import shutil
 import zipfile
 from collections.abc import Callable
@@ -14,9 +15,10 @@ from pathlib import Path
 
 import pytest
 
-from mega_code import bundle
+from mega_code import bundle, places
 from support.client import Client
 from support.fake_gateway import BASE, KEY, SKILL_MD, Answer, FakeGateway, error
+from support.room import script
 
 OTHER_JOB = "00000000-0000-4000-8000-000000000000"
 
@@ -227,7 +229,12 @@ def test_undo_of_an_install_that_replaced_nothing_says_so_and_undoes_no_other(cl
     undo = ("--restore-backup", "latest", "--skill-name", "demo-skill")
     refused = client(*undo)
     error = refused.envelope["error"]
-    assert (refused.status, error["code"]) == (4, "invalid_path") and "replaced nothing" in error["message"]
+    assert (refused.status, error["code"]) == (4, "invalid_path")
+    assert error["message"] == (
+        f"The newest install of 'demo-skill', at {fresh!r}, replaced nothing that could be put back; "
+        f"{script('install')} --cleanup-original {shlex.quote(fresh)} --project-dir {shlex.quote(str(client.project))} "
+        "removes it."
+    )
     assert (error["installed_path"], error["backup_path"]) == (fresh, backup)
     assert tree(beside) == new and tree(Path(fresh)) == new
     assert client("--cleanup-original", fresh).status == 0
@@ -484,6 +491,39 @@ def test_the_cleanup_moves_only_what_lies_inside_a_skills_folder(client: Client,
     assert outside.exists() and folder.exists()
     assert client("--cleanup-original", str(folder)).envelope["removed"] == str(folder)
     assert not folder.exists()
+
+
+def test_an_empty_path_is_refused_and_does_not_mean_the_working_directory(client: Client, fake: FakeGateway) -> None:
+    place = client.project = client.skill(scope="global")
+    before = tree(place)
+    for arguments, code in (
+        (("--cleanup-original", ""), "cleanup_unsafe_path"),
+        (("--skill-dir", ""), "missing_skill_dir"),
+        (("--list-backups", "--project-dir", ""), "invalid_arguments"),
+        (("--skill-name", "demo-skill", "--project-dir="), "invalid_arguments"),
+    ):
+        refused = client(*arguments)
+        assert (refused.status, refused.code) == (4, code), refused
+    assert tree(place) == before and fake.seen == []
+    client.project = client.home
+    client.project = Path(client("--cleanup-original", str(place)).envelope["backup_path"])
+    refused = client("--restore-backup", "")
+    assert (refused.status, refused.code) == (4, "invalid_path")
+    told = f"'' is no backup; {script('skills')} backups shows them."
+    assert refused.envelope["error"]["message"] == told and not place.exists()
+
+
+def test_a_copy_that_another_clean_up_has_removed_meanwhile_is_missing(client: Client) -> None:
+    folder = client.skill()
+    with places.locked(folder.parent):
+        waiting = client.popen("--cleanup-original", str(folder))
+        assert waiting.stderr and "waiting for it" in waiting.stderr.readline()
+        shutil.rmtree(folder)
+    stdout, _ = waiting.communicate(timeout=60)
+    told = json.loads(stdout)["error"]
+    assert (waiting.returncode, told["code"]) == (4, "cleanup_path_missing")
+    assert told["message"] == f"There is nothing at {str(folder)!r}."
+    assert list(client.enhancements.iterdir()) == [] and client.leftovers() == []
 
 
 def test_a_frontmatter_that_breaks_the_contract_keeps_the_bundle_for_a_look(client: Client, fake: FakeGateway) -> None:

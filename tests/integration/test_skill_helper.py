@@ -55,6 +55,13 @@ def test_skills_are_listed_project_first_then_global_then_pending_one_a_name(cli
     assert [e["name"] for e in run(client, "list-skills", "--all")[1]].count("foreign") == 1
 
 
+def test_an_empty_project_folder_is_refused(client: Client) -> None:
+    for command in (("list-skills",), ("resolve-skill", "--name", "x")):
+        status, told, _ = run(client, *command, "--project-dir", "")
+        assert (status, told["error"]["code"]) == (4, "invalid_arguments")
+        assert told["error"]["message"].startswith("Argument --project-dir: an empty path names nothing;")
+
+
 def test_two_hundred_skills_are_all_listed(client: Client) -> None:
     for number in range(200):
         client.skill(f"skill-{number:03d}", "global", OURS.format(f"skill-{number:03d}"))

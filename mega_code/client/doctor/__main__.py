@@ -10,7 +10,7 @@ from typing import Optional
 from mega_code import model_settings, settings
 from mega_code.client.doctor import connection, folders, machine, values
 from mega_code.client.doctor.facts import Fact, exit_status, screen
-from mega_code.commandline import Parser, leave, manual, open_streams, tell
+from mega_code.commandline import Parser, leave, manual, named_path, open_streams, tell
 from mega_code.console import say
 from mega_code.errors import MegaCodeError
 
@@ -52,7 +52,9 @@ def parser() -> Parser:
             "scripts/enhance.sh, scripts/configure.sh",
         ),
     )
-    own.add_argument("--project-dir", metavar="DIR", help="the project (default: CLAUDE_PROJECT_DIR, else here)")
+    own.add_argument(
+        "--project-dir", metavar="DIR", type=named_path, help="the project (default: CLAUDE_PROJECT_DIR, else here)"
+    )
     return own
 
 

@@ -10,7 +10,7 @@ from typing import Optional
 
 from mega_code import settings, telemetry
 from mega_code.client.remote_enhance import modes, records
-from mega_code.commandline import Parser, answer, manual, named_file, seconds
+from mega_code.commandline import Parser, answer, manual, named_file, named_path, seconds
 from mega_code.envelope import Envelope
 from mega_code.errors import MegaCodeError
 from mega_code.paths import SCOPES, check_job_id, check_skill_name, project_dir, skills_root
@@ -64,7 +64,9 @@ def parser() -> Parser:
     own.add_argument(
         "--allow-secret", metavar="RELPATH", action="append", default=[], help="pack this file all the same"
     )
-    own.add_argument("--project-dir", metavar="DIR", help="the project (default: CLAUDE_PROJECT_DIR, else here)")
+    own.add_argument(
+        "--project-dir", metavar="DIR", type=named_path, help="the project (default: CLAUDE_PROJECT_DIR, else here)"
+    )
     own.add_argument(
         "--poll-timeout",
         metavar="SECONDS",

@@ -92,6 +92,9 @@ def clean_up(path: str, project: Path, data: DataDir) -> tuple[Path, Path]:
     `path` is the skill's folder or its SKILL.md. Raises MegaCodeError: `cleanup_unsafe_path` unless it resolves to
     something strictly inside a skills folder, `cleanup_path_missing`, `cleanup_failed`.
     """
+    if not path:
+        raise MegaCodeError("cleanup_unsafe_path", "An empty path names no skill folder; nothing was removed.")
+    missing = MegaCodeError("cleanup_path_missing", f"There is nothing at {path!r}.")
     try:
         resolved = Path(os.path.realpath(path))
     except ValueError:
@@ -106,8 +109,10 @@ def clean_up(path: str, project: Path, data: DataDir) -> tuple[Path, Path]:
             f"{path!r} does not lie inside a skills folder; nothing was removed.{_word_of_link(path)}",
         )
     if not named:
-        raise MegaCodeError("cleanup_path_missing", f"There is nothing at {path!r}.")
-    if not resolved.is_dir():
+        raise missing
+    if not os.path.isdir(resolved):
+        if not os.path.lexists(resolved):
+            raise missing
         raise MegaCodeError("cleanup_unsafe_path", f"{path!r} is no skill folder; nothing was removed.")
     spelt = Path(os.path.abspath(path))
     if resolved.name not in (spelt.name, spelt.parent.name if spelt.name == SKILL_MD else ""):
@@ -115,4 +120,6 @@ def clean_up(path: str, project: Path, data: DataDir) -> tuple[Path, Path]:
     try:
         return resolved, places.take(resolved, "cleanup", data)
     except OSError as error:
+        if not os.path.lexists(resolved):  # another clean-up was faster
+            raise missing from None
         raise MegaCodeError("cleanup_failed", f"{path!r} could not be removed: {error}.") from None

@@ -9,7 +9,7 @@ from mega_code import backups, places, telemetry
 from mega_code.client.remote_enhance import install
 from mega_code.envelope import Envelope
 from mega_code.errors import MegaCodeError
-from mega_code.paths import SCOPES, DataDir, check_skill_name, skills_root
+from mega_code.paths import SCOPES, DataDir, check_skill_name, script, skills_root
 
 
 def list_backups(data: DataDir, name: Optional[str]) -> Envelope:
@@ -34,11 +34,14 @@ def _newest_install(data: DataDir, name: Optional[str], project: Optional[Path])
         raise MegaCodeError("invalid_path", f"There is no install of {name!r} here that could be undone.")
     if made[0]["backup_path"]:
         return made[0]
+    origin = Path(made[0]["origin"])
+    of_project = ["--project-dir", str(project)] if project and origin.parent == skills_root("project", project) else []
+    removal = script("install.sh", "--cleanup-original", str(origin), *of_project)
     before = next((note["backup_path"] for note in made if note["backup_path"]), None)
     raise MegaCodeError(
         "invalid_path",
-        f"The newest install of {name!r}, at {made[0]['origin']!r}, replaced nothing that could be put back.",
-        installed_path=made[0]["origin"],
+        f"The newest install of {name!r}, at {str(origin)!r}, replaced nothing that could be put back; {removal} removes it.",
+        installed_path=str(origin),
         **({"backup_path": before} if before else {}),
     )
 
