@@ -19,8 +19,12 @@ from mega_code.plain import plain
 
 # Set by scripts/lib, whose pipe is our stderr: two descriptors, of the person's terminal and of the transcript.
 HANDED = "MEGA_CODE_TERMINAL"
-_SHORTEST_SECRET = 8  # shorter ones are words of their own; replacing those would change what was said
+# Every text holds a shorter one by chance: without those places it could not be read, and would tell the secret itself.
+_SHORTEST_SECRET = 4
+# A shorter one may be a part of what we say, such as `token_savings`, and counts where it is a word of its own.
+_SHORTEST_PART = 8
 _secrets: set[str] = set()
+_words: dict[str, re.Pattern[str]] = {}
 
 
 class _Screen(NamedTuple):
@@ -37,8 +41,10 @@ def conceal(secret: str) -> None:
     """From now on `secret` is shown nowhere, whoever repeats it."""
     if secret:
         _secrets.add(f"Bearer {secret}")  # how a server is likely to repeat one that is short
-    if len(secret) >= _SHORTEST_SECRET:
+    if len(secret) >= _SHORTEST_PART:
         _secrets.add(secret)
+    elif len(secret) >= _SHORTEST_SECRET:
+        _words[secret] = re.compile(rf"(?<!\w){re.escape(secret)}(?!\w)")
 
 
 def concealed(value: Any) -> Any:
@@ -46,6 +52,8 @@ def concealed(value: Any) -> Any:
     if isinstance(value, str):
         for secret in _secrets:
             value = value.replace(secret, "***")
+        for word in _words.values():
+            value = word.sub("***", value)
         return value
     if isinstance(value, list):
         return [concealed(inner) for inner in value]

@@ -688,11 +688,24 @@ def test_what_the_server_says_of_a_key_is_passed_on(client: Client, fake: FakeGa
     assert outcome.envelope["error"]["message"].endswith("(403). It says: Your plan has no jobs left.")
 
 
-def test_a_short_key_is_not_repeated_with_its_scheme(client: Client, fake: FakeGateway) -> None:
+@pytest.mark.parametrize(
+    ("key", "shown"),
+    [
+        ("k3y", "No good: k3y, 'k3y', k3ys, ***."),
+        ("k3y1", "No good: ***, '***', k3y1s, ***."),
+        ("k3y.123", "No good: ***, '***', k3y.123s, ***."),
+        ("k3y.1234", "No good: ***, '***', ***s, ***."),
+    ],
+)
+def test_a_short_key_is_not_repeated_but_what_any_text_may_hold_stays(
+    client: Client, fake: FakeGateway, key: str, shown: str
+) -> None:
     client.skill()
-    fake.on("POST", "uploads", error(400, "bad", "No good: Bearer k3y"))
-    outcome = client("--skill-name", "demo-skill", MEGA_CODE_API_KEY="k3y")
-    assert outcome.envelope["error"]["message"] == "No good: ***" and "k3y" not in outcome.stderr
+    fake.on("POST", "uploads", error(400, "bad", f"No good: {key}, {key!r}, {key}s, Bearer {key}."))
+    outcome = client("--skill-name", "demo-skill", MEGA_CODE_API_KEY=key)
+    message = outcome.envelope["error"]["message"].replace("Bearer ***", "***")
+    assert (outcome.status, message) == (4, shown)
+    assert f"error: {outcome.envelope['error']['message']} [bad]" in outcome.stderr.splitlines()
 
 
 def test_an_insecure_address_is_said_before_a_key_is_missed(client: Client) -> None:
