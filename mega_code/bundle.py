@@ -136,7 +136,9 @@ class _Packer:
                 digest.update(chunk)
                 yield chunk
                 if size == state.st_size and len(chunk) < room:  # as much as it has, and there was room for more
-                    return
+                    break
+            if secrets:
+                secrets.finish()
 
         if self.archive:
             self.archive.add(path, mode, checked(), state.st_size)
