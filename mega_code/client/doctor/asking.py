@@ -54,9 +54,9 @@ def _get(url: str, key: str, limit_s: float) -> tuple[int, bytes, str]:
     except HTTPError as error:
         return error.code, b"", ""
     except URLError as error:
-        return 0, b"", _words(error.reason)
+        return 0, b"", _words(error.reason, limit_s)
     except Exception as error:  # whatever an answer that is no HTTP makes of it
-        return 0, b"", _words(error)
+        return 0, b"", _words(error, limit_s)
 
 
 def _context() -> ssl.SSLContext:
@@ -66,11 +66,11 @@ def _context() -> ssl.SSLContext:
     return ssl.create_default_context(cafile=None if folder else bundle, capath=bundle if folder else None)
 
 
-def _words(reason: Union[str, BaseException]) -> str:
+def _words(reason: Union[str, BaseException], limit_s: float) -> str:
     if isinstance(reason, ssl.SSLCertVerificationError):
         return "its certificate cannot be verified"
     if isinstance(reason, TimeoutError):
-        return f"no answer within {ANSWER_S:g} s"
+        return f"no answer within {limit_s:g} s"
     if isinstance(reason, OSError):
         return reason.strerror or "no connection"
     return str(reason)[:100] or type(reason).__name__
