@@ -167,7 +167,13 @@ LIES: dict[str, tuple[Union[Answer, Responder], str]] = {
     "gzip in br": (encoded("gzip, br", gzip.compress(b"x")), "download_failed"),
     "no gzip": (encoded("gzip", b"text"), "download_failed"),
     "half a gzip": (encoded("gzip", gzip.compress(b"x" * 999)[:-9]), "download_failed"),
-    "two gzips": (encoded("gzip", gzip.compress(b"x") * 2), "download_failed"),
+    "two gzips": (encoded("gzip", gzip.compress(b"x") * 2), "sha256_mismatch"),
+    "two gzip bombs": (encoded("gzip", gzip.compress(bytes(20 * MIB)) * 2), "size_exceeded"),
+    "a gzip and rubbish": (encoded("gzip", gzip.compress(b"x") + b"x"), "download_failed"),
+    "gzips of nothing for ever": (
+        raw(OK + b"Content-Encoding: gzip\r\n\r\n", endless=gzip.compress(b"")),
+        "download_failed",
+    ),
     "gzip of nothing for ever": (
         raw(OK + b"Content-Encoding: deflate\r\n\r\n\x78\x9c", endless=EMPTY_BLOCKS),
         "size_exceeded",
@@ -181,7 +187,7 @@ LIES: dict[str, tuple[Union[Answer, Responder], str]] = {
     "longer than said": (Answer(200, b"x" * 99, (("Content-Length", "9"),)), "sha256_mismatch"),
     "a redirect": (Answer(302, b"", (("Location", "http://127.0.0.1:9/"),)), "download_failed"),
     "a redirect to itself": (Answer(307, b"", (("Location", "/files/SKILL.md"),)), "download_failed"),
-    "a redirect with a bomb": (bomb, "size_exceeded"),
+    "a redirect with a bomb": (bomb, "download_failed"),
     "no content": (Answer(204), "download_failed"),
     "a part": (Answer(206, SKILL_MD.encode(), (("Content-Range", "bytes 0-1/2"),)), "download_failed"),
 }  # fmt: skip

@@ -8,7 +8,7 @@ import zlib
 
 import pytest
 
-from mega_code.client.remote_enhance.encodings import PIECE, BadEncoding, decoder
+from mega_code.client.remote_enhance.encodings import MEMBERS, PIECE, BadEncoding, decoder
 
 TEXT = random.Random(3).randbytes(1000) + bytes(2 * PIECE + 77) + b"the end"
 
@@ -67,6 +67,7 @@ def test_a_body_comes_out_whole_wherever_it_is_cut(name: str, body: bytes, text:
         ("gzip", gzip.compress(TEXT)[:-1]),
         ("gzip", gzip.compress(TEXT) + b"rubbish"),
         ("gzip", gzip.compress(TEXT) + gzip.compress(TEXT)[:20]),
+        ("gzip", gzip.compress(b"") * (MEMBERS + 1)),
         ("gzip", bare(TEXT)),
         ("deflate", zlib.compress(TEXT) + zlib.compress(TEXT)),
         ("deflate", zlib.compress(TEXT)[:-1]),
@@ -78,6 +79,7 @@ def test_a_body_comes_out_whole_wherever_it_is_cut(name: str, body: bytes, text:
         "cut short",
         "something behind its end",
         "a second member cut short",
+        "too many members",
         "no gzip",
         "zlib twice",
         "zlib cut short",

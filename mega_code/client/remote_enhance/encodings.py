@@ -7,6 +7,7 @@ from collections.abc import Iterable
 from typing import Any, Protocol
 
 PIECE = 256 * 1024
+MEMBERS = 10_000  # of a gzip body; each costs time, though nothing may come of it
 GZIP = b"\x1f"
 ZLIB = 8  # the low half of the first byte of zlib's header, and of no block that a compressor makes
 
@@ -41,6 +42,7 @@ class _Inflate:
     def __init__(self, bare: bool) -> None:
         self.bare = bare
         self.gzip = False
+        self.members = 0
         self.stream: Any = None
 
     def feed(self, chunk: bytes) -> Iterable[bytes]:
@@ -62,6 +64,9 @@ class _Inflate:
         if self.stream and not (self.gzip and gzip):
             raise BadEncoding("the compressed body has something behind its end")
         self.gzip = gzip
+        self.members += 1
+        if self.members > MEMBERS:
+            raise BadEncoding(f"the compressed body has over {MEMBERS} members")
         by_itself = self.bare and not gzip and chunk[0] & 15 != ZLIB
         self.stream = zlib.decompressobj(-zlib.MAX_WBITS if by_itself else zlib.MAX_WBITS | 32)
 
