@@ -23,12 +23,13 @@
 #   --scope SCOPE        where to install: project, or global
 #   --yes                do not ask; without --scope it goes where the skill
 #                        came from, else into the project
-#   --project-dir DIR    the project (default: that of the job with
-#                        --poll-existing, else $CLAUDE_PROJECT_DIR, else the
+#   --project-dir DIR    the project (default: $CLAUDE_PROJECT_DIR, else the
 #                        working directory)
 #   --poll-timeout S     seconds to wait for the job (default 1200); 0 waits for
 #                        ever
-#   --poll-existing ID   wait for a job that was submitted before
+#   --poll-existing ID   wait for a job that was submitted before; --scope and
+#                        --project-dir are those it was submitted with, unless
+#                        given
 #   --cancel ID          end a job that goes on; the gateway ends it with its
 #                        next step
 #   --dry-run            say how many calls and tokens the embedded gateway
@@ -75,7 +76,7 @@ if [ "${1:-}" = doctor ]; then
   doctor "${@:2}"
 fi
 
-skill='' scope='' yes='' project='' timeout=1200 job='' cancel='' dry=''
+skill='' scope='' yes='' project='' timeout='' job='' cancel='' dry=''
 while [ $# -gt 0 ]; do
   case "$1" in
   -h | --help) usage ;;
@@ -97,9 +98,13 @@ done
 [[ -z "$job" || -z "$skill" ]] || die 4 "--poll-existing names a job that knows its skill; leave '$skill' out."
 [[ -z "$cancel" || -z "$skill$job$dry$scope" ]] || die 4 "--cancel names a job, and takes nothing else."
 number='^[0-9]+([.][0-9]+)?$' zero='^0+([.]0+)?$'
-[[ "$timeout" =~ $number ]] || die 4 "--poll-timeout takes seconds, like 90 or 0.5, and 0 for no limit; not '$timeout'."
-[[ ! "$timeout" =~ $zero ]] || timeout=999999999
+[[ -z "$timeout" || "$timeout" =~ $number ]] || die 4 "--poll-timeout takes seconds, like 90 or 0.5, and 0 for no limit; not '$timeout'."
 given="$project" project="$(project_dir "$project")"
+# What the command that goes on, or starts again, is to bear too.
+place=(${scope:+--scope "$scope"} ${yes:+--yes} ${timeout:+--poll-timeout "$timeout"})
+[[ -z "$job" || -z "$given" ]] || place+=(--project-dir "$project")
+timeout="${timeout:-1200}"
+[[ ! "$timeout" =~ $zero ]] || timeout=999999999
 
 lines='' status=0
 printed="$(scratch)"
@@ -128,8 +133,6 @@ if [ -n "$cancel" ]; then
   [ ! -s "$printed" ] || "$MEGA_DIR/scripts/report.sh" "$printed" || :
   exit "$status"
 fi
-
-place=()
 
 told() { # [<sed script>]; the report on the last step, or some of it
   [ -z "$(line RESULT_JSON)" ] ||
@@ -164,10 +167,11 @@ flow() { # a function, so that it is read before a signal is listened for: Bash 
   log=() name='' origin=''
   if [ -z "$job" ]; then
     [ -n "$skill" ] || skill="$(pick_skill "$project")" || exit
+    wanted=(--project-dir "$project" ${scope:+--scope "$scope"})
     if [[ "$skill" == */* || -f "$skill/SKILL.md" ]]; then
-      step submit.sh --skill-dir "$(absolute "$skill")" --project-dir "$project"
+      step submit.sh --skill-dir "$(absolute "$skill")" "${wanted[@]}"
     else
-      step submit.sh --skill-name "$skill" --project-dir "$project"
+      step submit.sh --skill-name "$skill" "${wanted[@]}"
     fi
     job="$(line JOB_ID)" log=(--log "$(line LOG)")
     # What was asked for now is where it goes, whoever submitted the same content from elsewhere meanwhile.
@@ -187,6 +191,7 @@ flow() { # a function, so that it is read before a signal is listened for: Bash 
   if [ -z "$name" ]; then # a job of before, whose own project counts unless another one is named
     name="$(line SKILL_NAME)" origin="$(line ORIGINAL_SCOPE)" from="$(line ORIGINAL_PROJECT)"
     [[ -n "$given" || -z "$from" ]] || project="$from"
+    scope="${scope:-$(line INSTALL_LOCATION)}"
   fi
   place=(--scope "${scope:-${origin:-project}}" --project-dir "$project")
   if [ -z "$yes" ]; then
@@ -205,7 +210,6 @@ flow() { # a function, so that it is read before a signal is listened for: Bash 
     place[1]="$answer"
   fi
   step install.sh --job-id "$job" --skill-name "$name" "${place[@]}" "${log[@]}"
-  place=()
   finish
 }
 

@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
 # Usage: submit.sh (--skill-name NAME | --skill-dir DIR) [--project-dir DIR]
-#                  [--allow-secret RELPATH]... [--session-id ID]
+#                  [--scope project|global] [--allow-secret RELPATH]...
+#                  [--session-id ID]
 #
 # Package a skill and upload it; poll.sh waits for the job.
 # Prints LOG=, RESULT_JSON= and what came of it: OUTCOME=, JOB_ID=, SKILL_NAME=,
@@ -11,6 +12,8 @@
 #   --skill-dir DIR          a skill folder anywhere
 #   --project-dir DIR        the project (default: $CLAUDE_PROJECT_DIR, else the
 #                            working directory)
+#   --scope SCOPE            where the result is to go; the job's record keeps
+#                            that, and the project, for enhance.sh
 #   --allow-secret RELPATH   pack this file of the skill although it looks like
 #                            a secret; may be repeated
 #   --session-id ID          the MEGA_CODE_SESSION_ID that setup.sh printed
@@ -49,6 +52,11 @@ while [ $# -gt 0 ]; do
   --project-dir) needs_value "$@" && project="$2" && shift ;;
   --session-id) needs_value "$@" && export MEGA_CODE_SESSION_ID="$2" && shift ;;
   --skill-name | --allow-secret) needs_value "$@" && args+=("$1" "$2") && shift ;;
+  --scope)
+    needs_value "$@"
+    [[ "$2" == project || "$2" == global ]] || die 4 "the scope is project or global, not '$2'."
+    args+=(--install-location "$2") && shift
+    ;;
   --skill-dir) needs_value "$@" && args+=("$1" "$(absolute "$2")") && shift ;;
   *) die 4 "unknown argument '$1'; see --help." ;;
   esac

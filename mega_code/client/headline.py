@@ -14,7 +14,8 @@ OUTCOMES = (
 )
 HEADLINES = {
     **{key.upper(): key for key in ("job_id", "skill_name", "status", "artifact_kind", "content_hash", "staging_dir")},
-    **{key.upper(): key for key in ("original_path", "original_scope", "original_project", "installed_path", "scope")},
+    **{key.upper(): key for key in ("original_path", "original_scope", "original_project", "install_location")},
+    **{key.upper(): key for key in ("installed_path", "scope")},
     **{key.upper(): key for key in ("backup_path", "active", "shadowed_by", "other_copy", "other_link", "elapsed_s")},
     **{key.upper(): key for key in ("removed", "restored")},
     "EXISTING_JOB_ID": "existing_job_id",

@@ -5,11 +5,11 @@ from __future__ import annotations
 import json
 import sys
 from collections.abc import Callable, Sequence
-from typing import Any, NamedTuple, Optional
+from typing import Any, Optional
 
 from mega_code.client import unfinished
 from mega_code.client.headline import headline
-from mega_code.client.wording import command, line, original_project, removal, resume, roi_lines, short
+from mega_code.client.wording import Place, command, line, original_project, removal, resume, roi_lines, short
 from mega_code.commandline import Parser, manual, open_streams, tell
 from mega_code.console import say
 from mega_code.envelope import Envelope
@@ -26,18 +26,11 @@ SUMMARY_CHARS = 300
 VALUE_CHARS = 1000
 
 
-class Place(NamedTuple):
-    """Where a person would have something installed, as far as that is known."""
-
-    scope: Optional[str] = None
-    project_dir: Optional[str] = None
-
-
 def text(envelope: Envelope, log: Optional[str] = None, place: Place = Place()) -> str:
-    """The report on an envelope, lines without a final line break; `place` is for the command that installs."""
+    """The report on an envelope, lines without a final line break; `place` is for the commands that it shows."""
     for key, shape in SHAPES.items():
         if key in envelope:
-            return "\n".join(shape(envelope))
+            return "\n".join(shape(envelope, place))
     if envelope.get("installed") is True:
         lines = _installed(envelope)
     elif envelope.get("needs_install_location"):
@@ -73,7 +66,7 @@ def _installed(envelope: Envelope) -> list[str]:
 
 def _ready(envelope: Envelope, place: Place) -> list[str]:
     job_id, name = str(envelope.get("job_id")), str(envelope.get("skill_name") or "NAME")
-    scope = place.scope or str(envelope.get("original_scope") or "project")
+    scope = place.scope or str(envelope.get("install_location") or envelope.get("original_scope") or "project")
     project = place.project_dir or original_project(envelope)
     install = ["--job-id", job_id, "--skill-name", name, "--scope", scope]
     if scope == "project" and project is not None:
@@ -128,7 +121,7 @@ def _summary(value: Any) -> str:
     return short("; ".join(parts), SUMMARY_CHARS)
 
 
-def _cached(envelope: Envelope) -> list[str]:
+def _cached(envelope: Envelope, _: Place) -> list[str]:
     entries = envelope["cached"]
     if not entries:
         return ["Nothing is cached for this skill."]
@@ -139,7 +132,7 @@ def _cached(envelope: Envelope) -> list[str]:
     ]
 
 
-def _backups(envelope: Envelope) -> list[str]:
+def _backups(envelope: Envelope, _: Place) -> list[str]:
     entries = envelope["backups"]
     if not entries:
         return ["There are no backups."]
@@ -149,15 +142,15 @@ def _backups(envelope: Envelope) -> list[str]:
     ]
 
 
-def _submitted(envelope: Envelope) -> list[str]:
+def _submitted(envelope: Envelope, place: Place) -> list[str]:
     job_id = str(envelope["submitted"]["job_id"])
     return [
         f"Submitted {line(envelope['submitted']['skill_name'])} as job {job_id}.",
-        f"To wait for it: {resume(job_id)}",
+        f"To wait for it: {resume(job_id, place)}",
     ]
 
 
-SHAPES: dict[str, Callable[[Envelope], list[str]]] = {
+SHAPES: dict[str, Callable[[Envelope, Place], list[str]]] = {
     "error": unfinished.error,
     "conflict": unfinished.conflict,
     "timeout": unfinished.timeout,
@@ -166,9 +159,11 @@ SHAPES: dict[str, Callable[[Envelope], list[str]]] = {
     "cancelled": unfinished.cancelled,
     "cached": _cached,
     "backups": _backups,
-    "removed": lambda e: [f"Removed {line(e['removed'])}; a copy is in {line(e.get('backup_path') or 'the backups')}"],
-    "restored": lambda e: [f"Restored {line(e['restored'])}."],
-    "authenticated": lambda e: [f"{line(e.get('server_url'))} accepts the key."],
+    "removed": lambda e, _: [
+        f"Removed {line(e['removed'])}; a copy is in {line(e.get('backup_path') or 'the backups')}"
+    ],
+    "restored": lambda e, _: [f"Restored {line(e['restored'])}."],
+    "authenticated": lambda e, _: [f"{line(e.get('server_url'))} accepts the key."],
 }
 
 
@@ -189,15 +184,17 @@ def main(argv: Sequence[str]) -> int:
     )
     parser.add_argument("envelope", metavar="ENVELOPE.json", help="what --result-json wrote")
     parser.add_argument("--log", metavar="PATH", help="the transcript to point at")
-    parser.add_argument("--scope", choices=SCOPES, help="where the command that installs would do so")
+    parser.add_argument("--scope", choices=SCOPES, help="the scope of the command that goes on")
     parser.add_argument("--project-dir", metavar="DIR", help="the project of that command")
+    parser.add_argument("--poll-timeout", metavar="SECONDS", help="how long that command would wait for the job")
+    parser.add_argument("--yes", action="store_true", help="that command would not ask")
     parser.add_argument("--headline", action="store_true", help="print KEY=value lines instead of words")
     try:
         arguments = parser.parse_args(argv)
         envelope = read_json(arguments.envelope)
         if not isinstance(envelope, dict):
             raise MegaCodeError("invalid_arguments", f"{arguments.envelope!r} holds no envelope.")
-        place = Place(arguments.scope, arguments.project_dir)
+        place = Place(arguments.scope, arguments.project_dir, arguments.yes, arguments.poll_timeout)
         output = "\n".join(headline(envelope)) if arguments.headline else text(envelope, arguments.log, place)
     except MegaCodeError as error:
         say(f"report: {error.message} [{error.code}]")

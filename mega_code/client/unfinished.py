@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from mega_code.client.wording import cancel, command, line, removal, resume
+from mega_code.client.wording import Place, cancel, command, enhance, line, removal, resume
 from mega_code.envelope import Envelope
 from mega_code.errors import CODES
 from mega_code.paths import is_job_id
@@ -22,32 +22,32 @@ ADVISED = (
 )
 
 
-def conflict(envelope: Envelope) -> list[str]:
+def conflict(envelope: Envelope, place: Place) -> list[str]:
     job_id = str(envelope["conflict"]["existing_job_id"])
-    return [f"This content was submitted before, as job {job_id}.", f"To resume: {resume(job_id)}"]
+    return [f"This content was submitted before, as job {job_id}.", f"To resume: {resume(job_id, place)}"]
 
 
-def timeout(envelope: Envelope) -> list[str]:
+def timeout(envelope: Envelope, place: Place) -> list[str]:
     job_id, elapsed = str(envelope["timeout"]["job_id"]), envelope["timeout"]["elapsed_s"]
-    return [f"Job {job_id} had not ended after {elapsed} s; it goes on.", *_ways_on(job_id)]
+    return [f"Job {job_id} had not ended after {elapsed} s; it goes on.", *_ways_on(job_id, place)]
 
 
-def interrupted(envelope: Envelope) -> list[str]:
+def interrupted(envelope: Envelope, place: Place) -> list[str]:
     interrupted = envelope["interrupted"]
     job_id, again = interrupted["job_id"], _again(interrupted)
     if again[0] not in SUBMITTING:
-        return ["Interrupted.", _way_on(interrupted)]
+        return ["Interrupted.", _way_on(interrupted, place)]
     if is_job_id(job_id):
-        return [f"Interrupted; job {job_id} goes on.", *_ways_on(str(job_id))]
+        return [f"Interrupted; job {job_id} goes on.", *_ways_on(str(job_id), place)]
     how = "Interrupted before the server named a job; starting again is safe, since a job that it has is found again."
-    return [how, _way_on(interrupted)]
+    return [how, _way_on(interrupted, place)]
 
 
-def _ways_on(job_id: str) -> list[str]:
-    return [f"To resume: {resume(job_id)}", f"To cancel: {cancel(job_id)}"]
+def _ways_on(job_id: str, place: Place) -> list[str]:
+    return [f"To resume: {resume(job_id, place)}", f"To cancel: {cancel(job_id)}"]
 
 
-def cancelled(envelope: Envelope) -> list[str]:
+def cancelled(envelope: Envelope, _: Place) -> list[str]:
     job_id = str(envelope["cancelled"]["job_id"])
     return [f"Job {job_id} is cancelled: it ends with its next step.", f"To see how it ended: {resume(job_id)}"]
 
@@ -58,16 +58,17 @@ def _again(inner: dict[str, Any]) -> list[str]:
     return [str(word) for word in again] if isinstance(again, list) and again else ["enhance.sh"]
 
 
-def _way_on(inner: dict[str, Any], code: str = "") -> str:
+def _way_on(inner: dict[str, Any], place: Place, code: str = "") -> str:
     """The command that resumes, where there is a job that is not done with; else the one that starts again."""
     job_id, again = inner.get("job_id"), _again(inner)
     waits = again[0] in SUBMITTING or code in REFETCHED
     if waits and is_job_id(job_id) and code not in UNKNOWN_JOB:
-        return f"To resume: {resume(str(job_id))}"
-    return f"To start again: {line(command(*again))}"
+        return f"To resume: {resume(str(job_id), place)}"
+    whole = enhance(again[1:], place) if again[0] == "enhance.sh" else line(command(*again))
+    return f"To start again: {whole}"
 
 
-def error(envelope: Envelope) -> list[str]:
+def error(envelope: Envelope, place: Place) -> list[str]:
     error = envelope["error"]
     code, message = str(error.get("code")), line(error.get("message"))
     lines = [f"{message} [{plain(code)}]"]
@@ -81,5 +82,5 @@ def error(envelope: Envelope) -> list[str]:
             before = command("install.sh", "--undo", str(error["backup_path"]))
             lines.append(f"To undo the install before it: {line(before)}")
     elif code not in NO_WAY_ON:
-        lines.append(_way_on(error, code))
+        lines.append(_way_on(error, place, code))
     return lines

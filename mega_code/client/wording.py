@@ -5,18 +5,46 @@ from __future__ import annotations
 import json
 import os
 import shlex
-from typing import Any, Optional
+from collections.abc import Sequence
+from typing import Any, NamedTuple, Optional
 
 from mega_code.envelope import Envelope
 from mega_code.paths import script as command
 from mega_code.plain import plain
 
-__all__ = ["cancel", "command", "line", "original_project", "removal", "resume", "roi_lines", "short"]
+__all__ = [
+    "Place",
+    "cancel",
+    "command",
+    "enhance",
+    "line",
+    "original_project",
+    "removal",
+    "resume",
+    "roi_lines",
+    "short",
+]
 
 
-def resume(job_id: str) -> str:
+class Place(NamedTuple):
+    """Where a person would have something installed, and how, as far as that was said."""
+
+    scope: Optional[str] = None
+    project_dir: Optional[str] = None
+    yes: bool = False
+    poll_timeout: Optional[str] = None
+
+
+def enhance(words: Sequence[str], place: Place) -> str:
+    """A command of enhance.sh: `words`, and the flags of `place` that are not among them."""
+    values = {"--scope": place.scope, "--project-dir": place.project_dir, "--poll-timeout": place.poll_timeout}
+    flags = [word for flag, value in values.items() if value and flag not in words for word in (flag, value)]
+    return line(command("enhance.sh", *words, *flags, *(["--yes"] if place.yes else [])))
+
+
+def resume(job_id: str, place: Place = Place()) -> str:
     """The command that takes a job up again."""
-    return command("enhance.sh", "--poll-existing", job_id)
+    return enhance(["--poll-existing", job_id], place)
 
 
 def cancel(job_id: str) -> str:
@@ -34,7 +62,9 @@ def removal(what: str, path: str, link: Any = None) -> str:
 
 
 def original_project(envelope: Envelope) -> Optional[str]:
-    """The project that a skill came from; None where it came from none, or that is not known."""
+    """The project that a job was submitted for, else that its skill came from; None where neither is known."""
+    if isinstance(envelope.get("project_dir"), str):
+        return str(envelope["project_dir"])
     path = envelope.get("original_path")
     if envelope.get("original_scope") != "project" or not isinstance(path, str):
         return None

@@ -222,6 +222,42 @@ To see how it ended: $(as_typed "$SCRIPTS/enhance.sh" --poll-existing "$JOB")" "
   [[ "$output" == *enhance.sh*" --poll-existing $JOB"* ]]
 }
 
+@test "enhance: what Ctrl+C broke off goes on where it was asked to go, with the command that is shown, from anywhere" {
+  fake_gateway soon
+  skill demo-skill
+  mkdir "$ROOM/elsewhere"
+  mv .claude/skills/demo-skill "$ROOM/elsewhere"
+  cd "$ROOM"
+  run -130 --separate-stderr interrupted SIGINT iterating enhance.sh elsewhere/demo-skill --yes --scope project \
+    --project-dir "$PROJECT" --poll-timeout 60
+  resume="$(sed -n 's/^To resume: //p' <<<"$output")"
+  equal "$(as_typed "$SCRIPTS/enhance.sh" --poll-existing "$JOB" --scope project --poll-timeout 60 --yes)" "$resume"
+  cd elsewhere
+  run -0 --separate-stderr bash -c "$resume"
+  equal "Installed at $PROJECT/.claude/skills/demo-skill." "${lines[0]}"
+}
+
+@test "enhance: the project and scope that a job was asked for count where it is taken up by its id alone" {
+  fake_gateway
+  skill demo-skill
+  run -0 submit.sh --skill-name demo-skill --scope global
+  cd "$ROOM"
+  run -0 --separate-stderr enhance.sh --poll-existing "$JOB"
+  [[ "$output" == *"To install: "*" --scope global"* ]]
+  run -0 --separate-stderr enhance.sh --poll-existing "$JOB" --yes
+  equal "Installed at $HOME/.claude/skills/demo-skill." "${lines[0]}"
+  mkdir elsewhere
+  cp -R "$HOME/.claude/skills/demo-skill" elsewhere
+  run -0 submit.sh --skill-dir elsewhere/demo-skill --project-dir "$PROJECT"
+  cd elsewhere
+  run -0 --separate-stderr enhance.sh --poll-existing "$JOB"
+  [[ "$output" == *"To install: "*" --scope project --project-dir '$PROJECT'"* ]]
+  run -0 --separate-stderr enhance.sh --poll-existing "$JOB" --yes
+  equal "Installed at $PROJECT/.claude/skills/demo-skill." "${lines[0]}"
+  run -4 --separate-stderr submit.sh --skill-name demo-skill --scope team
+  equal "submit: the scope is project or global, not 'team'." "$stderr"
+}
+
 @test "enhance: nothing to install is status 0 and a report with the job and the log" {
   fake_gateway source
   skill demo-skill
@@ -242,7 +278,7 @@ To see how it ended: $(as_typed "$SCRIPTS/enhance.sh" --poll-existing "$JOB")" "
   fake_gateway
   run -4 --separate-stderr enhance.sh nobody --yes
   [[ "${lines[0]}" == *"[skill_not_found]" && "${#lines[@]}" -eq 2 ]]
-  [[ "${lines[1]}" == "To start again: $(as_typed "$SCRIPTS/enhance.sh" nobody --project-dir "$PROJECT")" ]]
+  [[ "${lines[1]}" == "To start again: $(as_typed "$SCRIPTS/enhance.sh" nobody --project-dir "$PROJECT" --yes)" ]]
   MEGA_CODE_SERVER_URL=http://127.0.0.1:9 run -5 --separate-stderr enhance.sh demo-skill --yes
   [[ "$stderr" == "setup: "* ]]
 }

@@ -59,6 +59,7 @@ def test_the_default_mode_stops_when_the_result_is_staged_and_verified(client: C
         "skill_name": "demo-skill",
         "original_path": str(folder / "SKILL.md"),
         "original_scope": "project",
+        "project_dir": str(client.project),
         "report_path": f"{staging}.report.html",
     }
     assert tree(staging) == fake.files
@@ -125,9 +126,23 @@ def test_the_job_record_and_the_result_are_kept_beside_the_staging_dir(client: C
         "scope": "global",
         "content_hash": bundle.scan(folder).content_hash,
         "server_url": fake.url,
+        "project_dir": None,
+        "install_location": None,
     }
     kept = json.loads((client.enhancements / f"{job_id}.result.json").read_text())
     assert kept == {**fake.full_result(), "skill_name": "demo-skill"}
+
+
+def test_a_job_remembers_where_it_was_asked_to_go(client: Client, fake: FakeGateway) -> None:
+    folder = client.skill(scope="global")
+    asked = ("--skill-dir", str(folder), "--install-location", "project", "--project-dir", str(client.project))
+    assert client(*asked, "--no-wait").status == 0
+    resumed = client("--poll-existing", fake.job_id).envelope
+    assert (resumed["original_scope"], resumed["install_location"]) == ("global", "project")
+    assert resumed["project_dir"] == str(client.project)
+    record = client.enhancements / f"{fake.job_id}.job.json"
+    record.write_text(json.dumps({**json.loads(record.read_text()), "install_location": "team"}))
+    assert "install_location" not in client("--poll-existing", fake.job_id).envelope
 
 
 def test_an_install_replaces_the_skill_and_keeps_what_it_replaced(client: Client, fake: FakeGateway) -> None:
@@ -298,7 +313,7 @@ def test_a_conflict_is_recorded_as_what_was_asked_for_last_and_its_job_stays_as_
     other = client.home / ".claude" / "skills" / "renamed"
     shutil.copytree(folder, other)
     assert client("--skill-name", "renamed").status == 2
-    asked = {"skill_name": "renamed", "skill_path": str(other / "SKILL.md"), "scope": "global"}
+    asked = {"skill_name": "renamed", "skill_path": str(other / "SKILL.md"), "scope": "global", "project_dir": None}
     assert json.loads(path.read_text()) == {**first, **asked}
 
 

@@ -10,7 +10,7 @@ import pytest
 
 from mega_code.client import report, unfinished
 from mega_code.client.headline import OUTCOMES, headline
-from mega_code.client.wording import command, roi_lines
+from mega_code.client.wording import Place, command, roi_lines
 from mega_code.errors import CODES
 
 JOB = "3f2504e0-4f89-11d3-9a0c-0305e82c3301"
@@ -212,6 +212,22 @@ def test_a_job_that_goes_on_can_be_resumed_or_cancelled(envelope: dict[str, Any]
         f"To resume: {command('enhance.sh', '--poll-existing', JOB)}",
         f"To cancel: {command('enhance.sh', '--cancel', JOB)}",
     ]
+
+
+def test_the_command_that_goes_on_bears_the_flags_that_were_given() -> None:
+    place = Place("project", "/a b", True, "60")
+    resume = ["enhance.sh", "--poll-existing", JOB, "--scope", "project", "--project-dir", "/a b"]
+    text = report.text({"timeout": {"job_id": JOB, "elapsed_s": 60.0}}, place=place)
+    assert text.splitlines()[1:] == [
+        f"To resume: {command(*resume, '--poll-timeout', '60', '--yes')}",
+        f"To cancel: {command('enhance.sh', '--cancel', JOB)}",
+    ]
+    again = ["enhance.sh", "demo", "--project-dir", "/p"]
+    text = report.text({"error": {"code": "queue_full", "message": "Full.", "again": again}}, place=Place(yes=True))
+    assert text.splitlines()[-1] == f"To start again: {command(*again, '--yes')}"
+    again = ["install.sh", "--undo", "/b"]
+    text = report.text({"error": {"code": "install_failed", "message": "No.", "again": again}}, place=place)
+    assert text.splitlines()[-1] == f"To start again: {command(*again)}"
 
 
 @pytest.mark.parametrize("code", sorted(CODES))

@@ -107,8 +107,8 @@ def _again(arguments: argparse.Namespace) -> list[str]:
     if arguments.restore_backup is not None:
         what = name if arguments.restore_backup == "latest" else [arguments.restore_backup]
         return ["install.sh", "--undo", *what, *project]
+    scope = ["--scope", arguments.install_location] if arguments.install_location else []
     if arguments.install_existing is not None:
-        scope = ["--scope", arguments.install_location] if arguments.install_location else []
         return ["install.sh", "--job-id", arguments.install_existing, *name, *scope, *project]
     if arguments.allow_secret:
         allowed = [word for relpath in arguments.allow_secret for word in ("--allow-secret", relpath)]
@@ -118,7 +118,8 @@ def _again(arguments: argparse.Namespace) -> list[str]:
             *allowed,
             *project,
         ]
-    return ["enhance.sh", *([os.path.abspath(arguments.skill_dir)] if arguments.skill_dir else name[1:]), *project]
+    skill = [os.path.abspath(arguments.skill_dir)] if arguments.skill_dir else name[1:]
+    return ["enhance.sh", *skill, *scope, *project]
 
 
 def _check_modes(arguments: argparse.Namespace) -> None:
@@ -149,8 +150,9 @@ def _dispatch(arguments: argparse.Namespace, run: modes.Run) -> Envelope:
         return run.install(arguments.install_existing, name, scope, _project(arguments, run))
     from mega_code.client.remote_enhance import finding  # only here: the other modes start sooner
 
-    skill = finding.find_skill(run.data, arguments.skill_name, arguments.skill_dir, _project(arguments, run))
-    submitted = run.submit(skill, arguments.allow_secret)
+    project = _project(arguments, run)
+    skill = finding.find_skill(run.data, arguments.skill_name, arguments.skill_dir, project)
+    submitted = run.submit(skill, arguments.allow_secret, project, arguments.install_location)
     if arguments.no_wait or "submitted" not in submitted:
         return submitted
     return run.poll(submitted["submitted"]["job_id"], arguments.poll_timeout)

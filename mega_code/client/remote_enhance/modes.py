@@ -33,6 +33,7 @@ class Run:
         self.data = settings.data
         self.started = time.monotonic()
         self.job_id: Optional[str] = None
+        self.wanted: tuple[Optional[str], Optional[str]] = (None, None)  # project and scope, as job.json keeps them
 
     def elapsed_s(self) -> float:
         """Seconds since the start, to the tenth."""
@@ -40,11 +41,12 @@ class Run:
 
     # Submitting
 
-    def submit(self, skill: Skill, allow_secret: Sequence[str]) -> Envelope:
-        """Package and upload; the record of the job is on the disk before this returns."""
+    def submit(self, skill: Skill, allow_secret: Sequence[str], project: Path, scope: Optional[str]) -> Envelope:
+        """Package and upload; the record of the job, and of where it is to go, is on the disk before this returns."""
         from mega_code.client.remote_enhance.api import Gateway
         from mega_code.skill import other_name
 
+        self.wanted = None if (scope or skill.scope) == "global" else str(project), scope
         gateway = Gateway.of(self.settings)
         own = other_name(skill.frontmatter, skill.name)
         if own:
@@ -97,7 +99,8 @@ class Run:
         """Remember what was asked for; where the job is known already, since when stays as it is."""
         since = records.read_job(self.data, job_id).get("submitted_at")
         submission = records.Submission(
-            job_id, skill.name, str(skill.path), skill.scope, bundle.content_hash, gateway.server_url
+            *(job_id, skill.name, str(skill.path), skill.scope, bundle.content_hash, gateway.server_url),
+            *self.wanted,
         )
         try:
             records.write_job(self.data, submission, since)
@@ -170,6 +173,8 @@ class Run:
             "skill_name": known.get("skill_name") or self._name_in(result),
             "original_path": known.get("skill_path"),
             "original_scope": known.get("scope"),
+            "project_dir": known.get("project_dir"),
+            "install_location": known.get("install_location"),
         }
         return {
             **head,

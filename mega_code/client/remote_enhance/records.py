@@ -20,6 +20,8 @@ Json = dict[str, Any]
 class Submission(NamedTuple):
     """A `<job_id>.job.json`: `job_id` is spelt as the gateway spells it; `skill_path` is the SKILL.md; `scope` None
     where the folder lies in neither.
+
+    `project_dir` and `install_location` are where it was asked to go; None where that was left open.
     """
 
     job_id: str
@@ -28,6 +30,8 @@ class Submission(NamedTuple):
     scope: Optional[str]
     content_hash: str
     server_url: str
+    project_dir: Optional[str] = None
+    install_location: Optional[str] = None
 
 
 def write_job(data: DataDir, submission: Submission, submitted_at: Optional[str] = None) -> None:
@@ -42,8 +46,9 @@ def read_job(data: DataDir, job_id: str) -> Json:
     if not isinstance(record, dict) or str(record.get("job_id")).lower() != job_id.lower():
         return {}
     known = {key: value for key, value in record.items() if isinstance(value, str)}
-    if known.get("scope") not in SCOPES:
-        known.pop("scope", None)
+    for key in ("scope", "install_location"):
+        if known.get(key) not in SCOPES:
+            known.pop(key, None)
     if not SKILL_NAME.fullmatch(known.get("skill_name", "")):
         known.pop("skill_name", None)
     return known
