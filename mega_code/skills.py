@@ -86,6 +86,18 @@ def read(name: str, path: Path, scope: Optional[str]) -> Skill:
     return Skill(name, path, scope, frontmatter)
 
 
+def folder_of(given: str) -> Path:
+    """The skill folder that a person names by its path. Raises MegaCodeError: `missing_skill_dir`, `missing_skill_md`."""
+    path = Path(os.path.abspath(given))
+    if os.path.isfile(path):
+        raise MegaCodeError("missing_skill_dir", f"{given!r} is a file; name the skill's folder: {str(path.parent)!r}.")
+    if not os.path.isdir(path):
+        raise MegaCodeError("missing_skill_dir", f"There is no skill folder {given!r}.")
+    if not os.path.isfile(path / SKILL_MD):
+        raise MegaCodeError("missing_skill_md", f"There is no {SKILL_MD} at the root of {given!r}.")
+    return path
+
+
 def is_ours(skill: Skill) -> bool:
     """Whether the skill's author names this product."""
     return OUR_MARK in authors_of(skill.frontmatter).lower()

@@ -33,6 +33,9 @@ def parser() -> argparse.ArgumentParser:
     )
     shaped(own)
     own.add_argument("--skill-dir", metavar="DIR", help="the skill folder (default: what resolve-skill says on stdin)")
+    own.add_argument(
+        "--allow-secret", metavar="RELPATH", action="append", default=[], help="this file may look like a secret"
+    )
     own.add_argument("--agree", action="store_true", help="only say where the gateway that runs measures otherwise")
     return own
 
@@ -48,7 +51,7 @@ def main() -> int:
         return NETWORK
     from mega_code.evaluation import preview  # only now, since it needs those packages
 
-    return preview.agree() if given.agree else preview.main(given.skill_dir)
+    return preview.agree() if given.agree else preview.main(given.skill_dir, given.allow_secret)
 
 
 if __name__ == "__main__":

@@ -12,10 +12,12 @@ from __future__ import annotations
 import json
 import os
 import sys
-from collections.abc import Mapping
+import tempfile
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Optional
 
+from mega_code import bundle, skills
 from mega_code.commandline import tell
 from mega_code.errors import BAD_INPUT, FINISHED, MegaCodeError
 from mega_code.evaluation import enhancement, plan
@@ -25,7 +27,7 @@ from mega_code.evaluation.material import gather
 from mega_code.evaluation.plan import TooSmall
 from mega_code.measuring import next_job
 from mega_code.model_settings import is_static
-from mega_code.skill import SKILL_MD
+from mega_code.paths import check_skill_name
 
 
 def preview(skill_dir: Path, env: Mapping[str, str]) -> list[str]:
@@ -72,13 +74,21 @@ def agree() -> int:
     return tell("\n".join(filter(None, job[1:])), BAD_INPUT if job.stops else FINISHED) if job.note else FINISHED
 
 
-def main(given: Optional[str]) -> int:
+def check(folder: Path, allow_secret: Sequence[str]) -> None:
+    """Refuse what a submission would be refused for. Raises MegaCodeError: `invalid_skill_name`, and as `bundle.pack`."""
+    check_skill_name(folder.name)
+    with tempfile.TemporaryFile() as archive:
+        bundle.pack(folder, archive, allow_secret=allow_secret)
+
+
+def main(given: Optional[str], allow_secret: Sequence[str] = ()) -> int:
     """Print the preview for the skill folder `given`, else for what resolve-skill says on stdin; its exit status."""
     try:
-        found = {"path": os.path.join(given, SKILL_MD)} if given else json.loads(sys.stdin.read())
+        found = {} if given else json.loads(sys.stdin.read())
         if "error" in found:
             return BAD_INPUT  # resolve-skill has said it
-        folder = Path(found["path"]).absolute().parent
+        folder = skills.folder_of(given or os.path.dirname(found["path"]))
+        check(folder, allow_secret)
         job = next_job(os.environ)
         other = f"{job.note} The embedded gateway would take:" if job.note and not job.stops else job.note
         said = [*filter(None, [other]), *preview(folder, job.env)]

@@ -24,11 +24,7 @@ def find_skill(data: DataDir, name: Optional[str], folder: Optional[str], projec
         if not name:
             raise MegaCodeError("missing_skill_name", "Name the skill: --skill-name NAME.")
         return _told_of_other_copy(skills.resolve(name, project, data), project)
-    path = Path(os.path.abspath(folder))
-    if not folder or not os.path.isdir(path):
-        raise MegaCodeError("missing_skill_dir", f"There is no skill folder {folder!r}.")
-    if not os.path.isfile(path / SKILL_MD):
-        raise MegaCodeError("missing_skill_md", f"There is no {SKILL_MD} at the root of {folder!r}.")
+    path = skills.folder_of(folder)
     name = check_skill_name(name or path.name)
     for scope in SCOPES:
         place = skills_root(scope, project) / name

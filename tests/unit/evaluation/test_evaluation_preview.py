@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from pathlib import Path
 
 import pytest
@@ -64,6 +65,42 @@ def test_the_script_previews_a_skill_by_name_or_folder_and_submits_nothing(room:
     assert not (room.data / "gateway").exists()
     done = room.script("enhance.sh", "nobody", "--dry-run")
     assert (done.returncode, done.stdout) == (4, "") and done.stderr.startswith("There is no skill 'nobody'")
+
+
+@pytest.mark.parametrize("model", [{}, MODEL], ids=["static", "model"])
+def test_what_a_submission_would_be_refused_for_is_said_instead_of_a_cost(room: Room, model: dict[str, str]) -> None:
+    room.env.update(model)
+    skill = room.add_skill()
+    (skill / "scripts").mkdir()
+    (skill / "scripts" / "submit.sh").write_text(f"AKIA{'ABCDEFGHIJKLMNOP'}\n")
+
+    def refused(*words: object) -> tuple[int, str, str]:
+        done = room.script("enhance.sh", *words, "--dry-run")
+        return done.returncode, done.stdout, done.stderr.replace(f"{room.project}/", "")
+
+    project = str(room.project)
+    assert refused("./nope") == (4, "", "preview: There is no skill folder './nope'. [missing_skill_dir]\n")
+    assert refused(project) == (
+        4,
+        "",
+        f"preview: There is no SKILL.md at the root of {project!r}. [missing_skill_md]\n",
+    )
+    assert refused(skill / "SKILL.md") == (
+        4,
+        "",
+        "preview: '.claude/skills/demo-skill/SKILL.md' is a file; name the skill's folder:"
+        " '.claude/skills/demo-skill'. [missing_skill_dir]\n",
+    )
+    for named in ("demo-skill", skill):
+        status, said, why = refused(named)
+        assert (status, said) == (4, "") and "'scripts/submit.sh', line 1" in why and "[secret_detected]" in why
+    (skill / ".env").touch()
+    status, said, why = refused(skill)
+    assert (status, said) == (4, "") and why.startswith("preview: '.env' ") and why.endswith("[forbidden_path]\n")
+    shutil.rmtree(skill)
+    named = skill.with_name("Demo")
+    shutil.copytree(write_skill(room.root / "elsewhere" / "demo"), named)
+    assert refused(named)[2].endswith("[invalid_skill_name]\n")
 
 
 @pytest.mark.parametrize("package", ["yaml", "requests"])
