@@ -13,7 +13,7 @@ from mega_code.paths import SCOPES, SKILL_NAME, DataDir, check_skill_name, skill
 from mega_code.skill import FRONTMATTER_BYTES, SKILL_MD, authors_of, parse_frontmatter
 
 OUR_MARK = "megacode.ai"
-CANDIDATES = 20
+SHOWN = 20
 
 
 class Skill(NamedTuple):
@@ -107,34 +107,39 @@ def resolve(name: str, project: Path, data: DataDir, prefix: bool = False) -> Sk
     """The skill called `name`; with `prefix`, else the only one whose name starts so.
 
     Raises MegaCodeError: `invalid_skill_name`, `skill_not_found`, `ambiguous_skill`, and `missing_skill_md` where there
-    is a folder of that name without one; each with `candidates`.
+    is a folder of that name without one; each with `candidates`: those that begin so, else all.
     """
     skills = discover(project, data)
     try:
         check_skill_name(name.rstrip("-") if prefix else name)
     except MegaCodeError as error:
         meant = [skill.name for skill in skills if skill.name.startswith(name.lower())]
-        raise MegaCodeError(
-            error.code, error.message, candidates=(meant or [s.name for s in skills])[:CANDIDATES]
-        ) from None
+        raise MegaCodeError(error.code, error.message, candidates=meant or [s.name for s in skills]) from None
     for skill in skills:
         if skill.name == name:
             return skill
     starting = [skill for skill in skills if skill.name.startswith(name)]
     if prefix and len(starting) == 1:
         return starting[0]
-    candidates = [skill.name for skill in starting or skills][:CANDIDATES]
+    candidates = [skill.name for skill in starting or skills]
     if prefix and starting:
         raise MegaCodeError(
-            "ambiguous_skill", f"{name!r} fits {', '.join(candidates)}; give one name in full.", candidates=candidates
+            "ambiguous_skill", f"{name!r} fits {_some(candidates)}; give one name in full.", candidates=candidates
         )
     for folder in (skills_root(scope, project) / name for scope in SCOPES):
         if folder.is_dir():
             raise MegaCodeError(
                 "missing_skill_md", f"There is no {SKILL_MD} in {str(folder)!r}.", candidates=candidates
             )
-    there = f"there are: {', '.join(candidates)}" if candidates else "there are no skills at all"
+    there = f"there are: {_some(candidates)}" if candidates else "there are no skills at all"
+    there = f"what begins so: {_some(candidates)}" if starting else there
     raise MegaCodeError("skill_not_found", f"There is no skill {name!r}; {there}.", candidates=candidates)
+
+
+def _some(names: list[str]) -> str:
+    """Names for a sentence, and how many more there are."""
+    more = f" and {len(names) - SHOWN} more" if len(names) > SHOWN else ""
+    return f"{', '.join(names[:SHOWN])}{more}"
 
 
 def other_copy(name: str, scope: str, project: Path) -> Optional[Path]:

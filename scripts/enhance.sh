@@ -144,10 +144,34 @@ finish() { # [<sed script>]; the report on the last step; its status
   exit "$status"
 }
 
+submit() {
+  local named=(--skill-name "$skill")
+  ! is_folder "$skill" || named=(--skill-dir "$(absolute "$skill")")
+  step submit.sh "${named[@]}" --project-dir "$project" ${scope:+--scope "$scope"}
+}
+
+choose_skill() { # sets `skill` to its whole name, or leaves with the report on why there is none, before a gateway is started
+  if ! is_folder "$skill"; then
+    whole_name "$skill" "$project" >"$printed" || status=$?
+    heed
+    if [ "$status" -ne 0 ]; then
+      [[ -n "$dry" || ! -s "$printed" ]] || "$MEGA_DIR/scripts/report.sh" "$printed" || :
+      exit "$status"
+    fi
+    skill="$(cat -- "$printed")"
+  elif [[ -z "$dry" && ! -f "$skill/SKILL.md" ]]; then
+    submit
+    finish
+  fi
+}
+
 flow() { # a function, so that it is read before a signal is listened for: Bash fails at one that comes while it reads a $(…)
   catch_signals
-  if [ -n "$dry" ]; then
+  if [ -z "$job" ]; then
     [ -n "$skill" ] || skill="$(pick_skill "$project")" || exit
+    choose_skill
+  fi
+  if [ -n "$dry" ]; then
     preview_skill "$skill" "$project"
     exit
   fi
@@ -166,13 +190,7 @@ flow() { # a function, so that it is read before a signal is listened for: Bash 
 
   log=() name='' origin=''
   if [ -z "$job" ]; then
-    [ -n "$skill" ] || skill="$(pick_skill "$project")" || exit
-    wanted=(--project-dir "$project" ${scope:+--scope "$scope"})
-    if [[ "$skill" == */* || -f "$skill/SKILL.md" ]]; then
-      step submit.sh --skill-dir "$(absolute "$skill")" "${wanted[@]}"
-    else
-      step submit.sh --skill-name "$skill" "${wanted[@]}"
-    fi
+    submit
     job="$(line JOB_ID)" log=(--log "$(line LOG)")
     # What was asked for now is where it goes, whoever submitted the same content from elsewhere meanwhile.
     name="$(line SKILL_NAME)" origin="$(line ORIGINAL_SCOPE)"

@@ -49,9 +49,33 @@ agree() { # <yes, where nobody is to be asked>; leaves before anything is paid w
   [[ "$answer" == [yY] || "$answer" == [yY]es ]] || exit "$status"
 }
 
+is_folder() { # <skill or folder>; which of them is meant
+  [[ "$1" == */* || -f "$1/SKILL.md" ]]
+}
+
+is_there() { # <skill> <project>; whether there is a skill of exactly that name
+  [[ -f "$2/.claude/skills/$1/SKILL.md" || -f ~/.claude/skills/"$1"/SKILL.md || -f "$DATA_DIR/data/pending-skills/$1/SKILL.md" ]]
+}
+
+whole_name() { # <skill, or the beginning of its name> <project>; the name, or the envelope that says why there is none
+  local resolved found status=0
+  if is_there "$@"; then
+    printf '%s\n' "$1"
+    return
+  fi
+  resolved="$(run_python mega_code.client.skill_enhance_helper resolve-skill --name "$1" --project-dir "$2")" || status=$?
+  if [ "$status" -ne 0 ]; then
+    printf '%s' "$resolved"
+    return "$status"
+  fi
+  found="$(run_python scripts.lib.skill_names <<<"$resolved")"
+  say "'$1' is taken for the skill $found."
+  printf '%s\n' "${found%% *}"
+}
+
 preview_skill() { # <skill or folder> <project>; what enhancing it would cost at most
   local resolved
-  if [[ "$1" == */* || -f "$1/SKILL.md" ]]; then
+  if is_folder "$1"; then
     run_python mega_code.evaluation --skill-dir "$(absolute "$1")"
   else
     resolved="$("$MEGA_DIR/scripts/skills.sh" resolve "$1" --project-dir "$2")" || return

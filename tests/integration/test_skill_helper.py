@@ -111,6 +111,22 @@ def test_a_foreign_skill_of_the_same_name_does_not_hide_our_own(client: Client) 
     assert [entry["scope"] for entry in run(client, "list-skills", "--all")[1]] == ["project"]
 
 
+def test_more_candidates_than_a_sentence_holds_are_counted_and_none_is_left_out(client: Client) -> None:
+    names = [f"skill-{number:02}" for number in range(23)]
+    for name in (*names, "other"):
+        client.skill(name)
+    shown = ", ".join(names[:20])
+    for word, said, candidates in (
+        ("skill", f"'skill' fits {shown} and 3 more; give one name in full.", names),
+        ("nope", f"There is no skill 'nope'; there are: other, {', '.join(names[:19])} and 4 more.", ["other", *names]),
+    ):
+        status, answer, stderr = run(client, "resolve-skill", "--name", word)
+        assert (status, answer["error"]["message"], stderr) == (4, said, f"{said}\n")
+        assert answer["error"]["candidates"] == candidates
+    submitted = client("--skill-name", "skill", "--no-wait").envelope["error"]
+    assert submitted["message"] == f"There is no skill 'skill'; what begins so: {shown} and 3 more."
+
+
 @pytest.mark.parametrize(
     ("name", "code", "candidates"),
     [
