@@ -54,7 +54,7 @@ CODES: dict[str, Code] = {
     "secret_detected": Code(
         BAD_INPUT,
         "a file holds a private key or token",
-        "Remove it, or allow that file: scripts/submit.sh --allow-secret RELPATH.",
+        "Remove it, or allow that file: scripts/enhance.sh SKILL --allow-secret RELPATH.",
     ),
     "symlink_rejected": Code(BAD_INPUT, "the folder holds a link", "Replace the link by the file itself."),
     "size_exceeded": Code(BAD_INPUT, "a size cap was passed", "Leave large files out of the skill."),

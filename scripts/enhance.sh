@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # Usage: enhance.sh [SKILL | FOLDER] [--scope project|global] [--yes]
 #                   [--project-dir DIR] [--poll-timeout S] [--poll-existing ID]
-#                   [--dry-run]
+#                   [--allow-secret RELPATH]... [--dry-run]
 #        enhance.sh --cancel ID
 #        enhance.sh doctor [--project-dir DIR]
 #
@@ -25,6 +25,9 @@
 #                        came from, else into the project
 #   --project-dir DIR    the project (default: $CLAUDE_PROJECT_DIR, else the
 #                        working directory)
+#   --allow-secret RELPATH
+#                        pack this file of the skill although it looks like a
+#                        secret; may be repeated
 #   --poll-timeout S     seconds to wait for the job (default 1200); 0 waits for
 #                        ever
 #   --poll-existing ID   wait for a job that was submitted before; --scope and
@@ -76,13 +79,14 @@ if [ "${1:-}" = doctor ]; then
   doctor "${@:2}"
 fi
 
-skill='' scope='' yes='' project='' timeout='' job='' cancel='' dry=''
+skill='' scope='' yes='' project='' timeout='' job='' cancel='' dry='' allowed=()
 while [ $# -gt 0 ]; do
   case "$1" in
   -h | --help) usage ;;
   --*=*) set -- "${1%%=*}" "${1#*=}" "${@:2}" && continue ;;
   --scope) needs_value "$@" && scope="$2" && shift ;;
   --yes) yes=yes ;;
+  --allow-secret) needs_value "$@" && allowed+=("$1" "$2") && shift ;;
   --dry-run) dry=yes ;;
   --project-dir) needs_value "$@" && project="$2" && shift ;;
   --poll-timeout) needs_value "$@" && timeout="$2" && shift ;;
@@ -96,7 +100,8 @@ done
 [[ -z "$scope" || "$scope" == project || "$scope" == global ]] || die 4 "the scope is project or global, not '$scope'."
 [[ -z "$job" || -z "$dry" ]] || die 4 "--dry-run is for a job that is not there yet; leave --poll-existing out."
 [[ -z "$job" || -z "$skill" ]] || die 4 "--poll-existing names a job that knows its skill; leave '$skill' out."
-[[ -z "$cancel" || -z "$skill$job$dry$scope" ]] || die 4 "--cancel names a job, and takes nothing else."
+[[ -z "$job" || -z "${allowed[*]-}" ]] || die 4 "--allow-secret is for a skill that is packed; leave --poll-existing out."
+[[ -z "$cancel" || -z "$skill$job$dry$scope${allowed[*]-}" ]] || die 4 "--cancel names a job, and takes nothing else."
 number='^[0-9]+([.][0-9]+)?$' zero='^0+([.]0+)?$'
 [[ -z "$timeout" || "$timeout" =~ $number ]] || die 4 "--poll-timeout takes seconds, like 90 or 0.5, and 0 for no limit; not '$timeout'."
 given="$project" project="$(project_dir "$project")"
@@ -145,9 +150,9 @@ finish() { # [<sed script>]; the report on the last step; its status
 }
 
 submit() {
-  local named=(--skill-name "$skill")
-  ! is_folder "$skill" || named=(--skill-dir "$(absolute "$skill")")
-  step submit.sh "${named[@]}" --project-dir "$project" ${scope:+--scope "$scope"}
+  local args=(--skill-name "$skill")
+  ! is_folder "$skill" || args=(--skill-dir "$(absolute "$skill")")
+  step submit.sh "${args[@]}" --project-dir "$project" ${scope:+--scope "$scope"} ${allowed[@]+"${allowed[@]}"}
 }
 
 choose_skill() { # sets `skill` to its whole name, or leaves with the report on why there is none, before a gateway is started
@@ -172,7 +177,7 @@ flow() { # a function, so that it is read before a signal is listened for: Bash 
     choose_skill
   fi
   if [ -n "$dry" ]; then
-    preview_skill "$skill" "$project"
+    preview_skill "$skill" "$project" ${allowed[@]+"${allowed[@]}"}
     exit
   fi
   if needs_gateway; then

@@ -10,7 +10,7 @@ from mega_code.errors import CODES
 from mega_code.paths import is_job_id
 from mega_code.plain import plain
 
-SUBMITTING = ("enhance.sh", "submit.sh")
+SUBMITTING = ("enhance.sh",)
 UNKNOWN_JOB = ("http_404", "http_410", "not_found", "invalid_job_id")
 NO_WAY_ON = ("cleanup_path_missing", "cleanup_unsafe_path")
 REFETCHED = ("missing_staging", "missing_artifact", "sha256_mismatch", "download_failed")
@@ -64,17 +64,29 @@ def _way_on(inner: dict[str, Any], place: Place, code: str = "") -> str:
     waits = again[0] in SUBMITTING or code in REFETCHED
     if waits and is_job_id(job_id) and code not in UNKNOWN_JOB:
         return f"To resume: {resume(str(job_id), place)}"
-    whole = enhance(again[1:], place) if again[0] == "enhance.sh" else line(command(*again))
-    return f"To start again: {whole}"
+    return f"To start again: {_whole(again, place)}"
+
+
+def _whole(words: list[str], place: Place) -> str:
+    return enhance(words[1:], place) if words[0] == "enhance.sh" else line(command(*words))
+
+
+def _allowing(error: dict[str, Any], place: Place) -> list[str]:
+    """The command that packs a file although it looks like a secret; nothing where the command is none that packs."""
+    again, relpath = _again(error), error.get("relpath")
+    packs = again[0] == "enhance.sh" or again[:2] == ["hitl.sh", "start"]
+    if error.get("code") != "secret_detected" or not packs or not isinstance(relpath, str):
+        return []
+    return [f"To allow that file: {_whole([*again, '--allow-secret', relpath], place)}"]
 
 
 def error(envelope: Envelope, place: Place) -> list[str]:
     error = envelope["error"]
     code, message = str(error.get("code")), line(error.get("message"))
-    lines = [f"{message} [{plain(code)}]"]
+    lines, allowing = [f"{message} [{plain(code)}]"], _allowing(error, place)
     if code == "auth_failure":
         lines.append(f"To set a key: {command('configure.sh', '--api-key-stdin')}")
-    elif code in ADVISED or (code in CODES and CODES[code].upstream):
+    elif not allowing and (code in ADVISED or (code in CODES and CODES[code].upstream)):
         lines.append(CODES[code].remedy)
     if error.get("installed_path"):  # an undo that has nothing to put back
         lines.append(removal("it", str(error["installed_path"])))
@@ -83,4 +95,4 @@ def error(envelope: Envelope, place: Place) -> list[str]:
             lines.append(f"To undo the install before it: {line(before)}")
     elif code not in NO_WAY_ON:
         lines.append(_way_on(error, place, code))
-    return lines
+    return [*lines, *allowing]

@@ -86,6 +86,26 @@ installed() { # <scope>; whether the enhanced skill is there
   [ ! -e "$DATA/gateway" ]
 }
 
+@test "enhance: a file that looks like a secret goes with the command that is shown, and so with a preview" {
+  fake_gateway
+  skill demo-skill
+  printf 'AKIA%s\n' ABCDEFGHIJKLMNOP >".claude/skills/demo-skill/b c.txt"
+  run -4 --separate-stderr enhance.sh demo-skill --yes
+  again="$(as_typed "$SCRIPTS/enhance.sh" demo-skill)"
+  rest="$(as_typed --project-dir "$PROJECT")"
+  [[ "${lines[0]}" == "'b c.txt', line 1: "*"[secret_detected]" ]]
+  equal "To start again: $again $rest --yes" "${lines[1]}"
+  equal "To allow that file: ${again} $rest --allow-secret 'b c.txt' --yes" "${lines[2]}"
+  equal 3 "${#lines[@]}"
+  command="${lines[2]#*: }"
+  run -0 --separate-stderr enhance.sh demo-skill --dry-run --allow-secret "b c.txt"
+  equal "Model: static, which is no language model: 0 calls, 0 tokens." "${lines[1]}"
+  run -0 --separate-stderr bash -c "$command"
+  installed project
+  run -4 --separate-stderr enhance.sh --poll-existing "$JOB" --allow-secret x
+  equal "enhance: --allow-secret is for a skill that is packed; leave --poll-existing out." "$stderr"
+}
+
 @test "enhance: no skill at all is status 4" {
   fake_gateway
   run -4 --separate-stderr enhance.sh --yes

@@ -250,6 +250,28 @@ def test_what_to_do_about_a_code_is_said_in_the_words_of_the_scripts(code: str) 
     assert not any(word in CODES[code].remedy for word in module_words)
 
 
+@pytest.mark.parametrize(
+    ("again", "allows"),
+    [
+        (["enhance.sh", "demo"], True),
+        (["hitl.sh", "start", "--skill", "demo"], True),
+        (["hitl.sh", "accept", "--skill", "demo"], False),
+        (["hitl.sh", "publish", "--skill", "demo"], False),
+    ],
+)
+def test_a_file_that_looks_like_a_secret_is_allowed_by_a_whole_command_where_there_is_one(
+    again: list[str], allows: bool
+) -> None:
+    about = {"code": "secret_detected", "message": "It broke.", "relpath": "a b.txt", "again": again}
+    first, second, third = report.text({"error": about}).splitlines()
+    assert first == "It broke. [secret_detected]"
+    start = f"To start again: {command(*again)}"
+    if allows:
+        assert (second, third) == (start, f"To allow that file: {command(*again, '--allow-secret', 'a b.txt')}")
+    else:
+        assert (second, third) == (CODES["secret_detected"].remedy, start)
+
+
 INSTALL = ["install.sh", "--job-id", JOB, "--skill-name", "demo", "--scope", "project"]
 
 

@@ -110,16 +110,9 @@ def _again(arguments: argparse.Namespace) -> list[str]:
     scope = ["--scope", arguments.install_location] if arguments.install_location else []
     if arguments.install_existing is not None:
         return ["install.sh", "--job-id", arguments.install_existing, *name, *scope, *project]
-    if arguments.allow_secret:
-        allowed = [word for relpath in arguments.allow_secret for word in ("--allow-secret", relpath)]
-        return [
-            "submit.sh",
-            *(["--skill-dir", arguments.skill_dir] if arguments.skill_dir else name),
-            *allowed,
-            *project,
-        ]
+    allowed = [word for relpath in arguments.allow_secret for word in ("--allow-secret", relpath)]
     skill = [os.path.abspath(arguments.skill_dir)] if arguments.skill_dir else name[1:]
-    return ["enhance.sh", *skill, *scope, *project]
+    return ["enhance.sh", *skill, *allowed, *scope, *project]
 
 
 def _check_modes(arguments: argparse.Namespace) -> None:
