@@ -59,8 +59,8 @@
 #   scripts/enhance.sh commit-message --yes --scope project
 #   scripts/enhance.sh --poll-existing 3f2504e0-4f89-11d3-9a0c-0305e82c3301
 #
-# See also: configure.sh, gateway.sh, install.sh (to undo),
-# references/architecture.md
+# See also: hitl.sh (the local flow), configure.sh, gateway.sh, install.sh (to
+# undo), references/architecture.md
 set -euo pipefail
 self="$0"
 while [ -L "$self" ]; do
@@ -79,7 +79,7 @@ if [ "${1:-}" = doctor ]; then
   doctor "${@:2}"
 fi
 
-skill='' scope='' yes='' project='' timeout='' job='' cancel='' dry='' allowed=()
+skill='' scope='' yes='' project='' timeout='' job='' cancel='' dry='' hitl='' allowed=()
 while [ $# -gt 0 ]; do
   case "$1" in
   -h | --help) usage ;;
@@ -92,11 +92,16 @@ while [ $# -gt 0 ]; do
   --poll-timeout) needs_value "$@" && timeout="$2" && shift ;;
   --poll-existing) needs_value "$@" && job="$2" && shift ;;
   --cancel) needs_value "$@" && cancel="$2" && shift ;;
+  --[hH][iI][tT][lL]) hitl=yes ;;
   -* | '') die 4 "unknown argument '$1'; see --help." ;;
   *) [ -z "$skill" ] || die 4 "one skill at a time; see --help." && skill="$1" ;;
   esac
   shift
 done
+if [ -n "$hitl" ]; then
+  named="${skill%/}" named="${named##*/}"
+  die 4 "the local flow has commands of its own: scripts/hitl.sh start --skill ${named:-NAME}; in Claude Code: /mega-code:skill-enhance ${named:-NAME} --hitl"
+fi
 [[ -z "$scope" || "$scope" == project || "$scope" == global ]] || die 4 "the scope is project or global, not '$scope'."
 [[ -z "$job" || -z "$dry" ]] || die 4 "--dry-run is for a job that is not there yet; leave --poll-existing out."
 [[ -z "$job" || -z "$skill" ]] || die 4 "--poll-existing names a job that knows its skill; leave '$skill' out."

@@ -432,6 +432,16 @@ To work without, run this again after: unset MEGA_CODE_MAX_CALLS MEGA_CODE_MAX_C
   [[ "$output" != *"that runs"* ]]
 }
 
+@test "enhance: --hitl, in any case of letters, points at the commands of the local flow" {
+  for words in 'demo-skill --hitl' '--HITL demo-skill' 'demo-skill --yes --Hitl'; do
+    IFS=' ' read -ra arguments <<<"$words"
+    run -4 --separate-stderr enhance.sh "${arguments[@]}"
+    equal "|enhance: the local flow has commands of its own: scripts/hitl.sh start --skill demo-skill; in Claude Code: /mega-code:skill-enhance demo-skill --hitl" "$output|$stderr"
+  done
+  run -4 --separate-stderr enhance.sh --hitl
+  [[ "$stderr" == *"hitl.sh start --skill NAME;"* ]]
+}
+
 @test "enhance: bad arguments are one sentence and status 4" {
   for words in '--scope team' '--force' 'one two' '--poll-timeout' 'one --poll-existing 12345678-1234-1234-1234-123456789abc'; do
     IFS=' ' read -ra arguments <<<"$words"
