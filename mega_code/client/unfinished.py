@@ -14,6 +14,11 @@ SUBMITTING = ("enhance.sh",)
 UNKNOWN_JOB = ("http_404", "http_410", "not_found", "invalid_job_id")
 NO_WAY_ON = ("cleanup_path_missing", "cleanup_unsafe_path")
 REFETCHED = ("missing_staging", "missing_artifact", "sha256_mismatch", "download_failed")
+# Codes of what the same command would end in once more, until it is mended or said otherwise.
+MENDED_FIRST = (
+    *("skill_not_found", "ambiguous_skill", "invalid_skill_name", "missing_skill_dir", "missing_skill_md"),
+    *("forbidden_path", "symlink_rejected", "invalid_job_id"),
+)
 # Codes whose message says what is wrong, and neither it nor the command what to do about it.
 ADVISED = (
     *("secret_detected", "size_exceeded", "network_failure", "queue_full", "invalid_response"),
@@ -59,11 +64,16 @@ def _again(inner: dict[str, Any]) -> list[str]:
 
 
 def _way_on(inner: dict[str, Any], place: Place, code: str = "") -> str:
-    """The command that resumes, where there is a job that is not done with; else the one that starts again."""
+    """The command that resumes, where there is a job that is not done with; else the one that starts again.
+
+    Where nobody said what starts an error's command again, its remedy: never a command that submits something else.
+    """
     job_id, again = inner.get("job_id"), _again(inner)
     waits = again[0] in SUBMITTING or code in REFETCHED
     if waits and is_job_id(job_id) and code not in UNKNOWN_JOB:
         return f"To resume: {resume(str(job_id), place)}"
+    if code and not inner.get("again"):
+        return CODES.get(code, CODES["invalid_job_id"]).remedy  # any other is a server's, about a job
     return f"To start again: {_whole(again, place)}"
 
 
@@ -86,13 +96,13 @@ def error(envelope: Envelope, place: Place) -> list[str]:
     lines, allowing = [f"{message} [{plain(code)}]"], _allowing(error, place)
     if code == "auth_failure":
         lines.append(f"To set a key: {command('configure.sh', '--api-key-stdin')}")
-    elif not allowing and (code in ADVISED or (code in CODES and CODES[code].upstream)):
+    elif not allowing and (code in (*ADVISED, *MENDED_FIRST) or (code in CODES and CODES[code].upstream)):
         lines.append(CODES[code].remedy)
     if error.get("installed_path"):  # an undo that has nothing to put back
         lines.append(removal("it", str(error["installed_path"])))
         if error.get("backup_path"):
             before = command("install.sh", "--undo", str(error["backup_path"]))
             lines.append(f"To undo the install before it: {line(before)}")
-    elif code not in NO_WAY_ON:
+    elif code not in (*NO_WAY_ON, *MENDED_FIRST):
         lines.append(_way_on(error, place, code))
-    return [*lines, *allowing]
+    return [*dict.fromkeys(lines), *allowing]

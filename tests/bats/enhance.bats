@@ -253,6 +253,18 @@ To see how it ended: $(as_typed "$SCRIPTS/enhance.sh" --poll-existing "$JOB")" "
   [[ "$output" == *"[not_found]"* ]]
 }
 
+@test "enhance: a job that nobody knows is no reason to submit one" {
+  fake_gateway running
+  skill demo-skill
+  unknown=12345678-1234-1234-1234-123456789abc
+  for words in '--cancel nonsense' "--cancel $unknown" '--poll-existing nonsense' "--poll-existing $unknown"; do
+    IFS=' ' read -ra arguments <<<"$words"
+    run -4 --separate-stderr enhance.sh "${arguments[@]}" --yes
+    equal 'Copy the id from the output of the submission.' "${lines[1]}"
+    equal 2 "${#lines[@]}"
+  done
+}
+
 @test "enhance: a job that takes longer is status 3, with the command that resumes" {
   fake_gateway running
   skill demo-skill
@@ -323,7 +335,8 @@ To see how it ended: $(as_typed "$SCRIPTS/enhance.sh" --poll-existing "$JOB")" "
   fake_gateway
   run -4 --separate-stderr enhance.sh nobody --yes
   [[ "${lines[0]}" == *"[skill_not_found]" && "${#lines[@]}" -eq 2 ]]
-  equal 2 "${#lines[@]}"
+  equal 'Pick a name from scripts/skills.sh list --all.' "${lines[1]}"
+  skill demo-skill
   MEGA_CODE_SERVER_URL=http://127.0.0.1:9 run -5 --separate-stderr enhance.sh demo-skill --yes
   [[ "$stderr" == "setup: "* ]]
 }
