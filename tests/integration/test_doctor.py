@@ -343,6 +343,20 @@ def test_settings_that_are_none_are_named_wherever_they_stand(known: Room) -> No
     ]
 
 
+def test_a_project_that_a_flag_names_wrongly_is_mended_where_the_flag_goes_on_to_count(known: Room) -> None:
+    missing, file = known.root / "no project", known.root / "a file"
+    file.touch()
+    for given, mend in (
+        (missing, f"mkdir -p {shlex.quote(str(missing))}"),
+        (file, f"{shlex.quote(str(ENHANCE))} doctor --project-dir {shlex.quote(str(known.home))}"),
+    ):
+        status, screen = look(known, "--project-dir", given)
+        assert (status, line(screen, "project")[0]) == (4, "missing")
+        assert f"run: {mend}\n" in screen
+    missing.mkdir()
+    assert line(look(known, "--project-dir", missing)[1], "project") == ("ok", str(missing))
+
+
 def test_a_project_that_nothing_can_be_installed_into_is_said(known: Room) -> None:
     (known.project / ".claude").touch()
     status, screen = look(known)

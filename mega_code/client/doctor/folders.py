@@ -102,8 +102,9 @@ def project(given: Optional[str], env: Mapping[str, str]) -> tuple[Fact, Optiona
     try:
         found = project_dir(given, env)
     except MegaCodeError as error:
-        mend = f"export CLAUDE_PROJECT_DIR={quoted(Path.home())}"
-        return missing("project", f"{error.message} [{error.code}]", mend, error.exit_status), None
+        return missing(
+            "project", f"{error.message} [{error.code}]", _other_project(given, env), error.exit_status
+        ), None
     there = skills_root("project", found)
     while not os.path.lexists(there) and there != found:
         there = there.parent
@@ -113,6 +114,16 @@ def project(given: Optional[str], env: Mapping[str, str]) -> tuple[Fact, Optiona
     if not os.access(there, os.W_OK | os.X_OK):
         return warning("project", f"{unbroken(there)} cannot be written, {so}", _own(there)), found
     return ok("project", unbroken(found)), found
+
+
+def _other_project(given: Optional[str], env: Mapping[str, str]) -> str:
+    """The command after which the project is one that there is, wherever its name came from."""
+    named = env.get("CLAUDE_PROJECT_DIR")
+    if not given or (named and os.path.abspath(given) == os.path.abspath(named)):
+        return f"export CLAUDE_PROJECT_DIR={quoted(Path.home())}"
+    if not os.path.lexists(given):
+        return f"mkdir -p {quoted(os.path.abspath(given))}"
+    return script("enhance.sh", "doctor", "--project-dir", str(Path.home()))
 
 
 def skills_here(folder: Path, data: DataDir) -> Iterator[Fact]:
