@@ -63,6 +63,7 @@ while [ $# -gt 0 ]; do
   esac
   shift
 done
+[[ -n "$name" || "$what" == list || "$what" == backups ]] || die 4 "name the skill: skills.sh $what NAME."
 project="$(project_dir "$project")"
 
 case "$what" in

@@ -44,6 +44,8 @@ load test_helper
   equal 'skills: say list, resolve, cached or backups; see --help.' "$stderr"
   run -4 --separate-stderr skills.sh list demo-skill
   equal "skills: unknown argument 'demo-skill'; see --help." "$stderr"
-  run -4 --separate-stderr skills.sh cached
-  [[ "$output" == *missing_skill_name* ]]
+  for what in resolve cached; do
+    run -4 --separate-stderr skills.sh "$what"
+    equal "|skills: name the skill: skills.sh $what NAME." "$output|$stderr"
+  done
 }
