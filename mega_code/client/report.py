@@ -48,6 +48,8 @@ def _installed(envelope: Envelope) -> list[str]:
     if envelope.get("backup_path"):
         backup = str(envelope["backup_path"])
         lines += [f"Replaced copy kept in {line(backup)}", f"To undo: {command('install.sh', '--undo', backup)}"]
+    elif "backup_path" in envelope:
+        lines.append(removal("it again", str(envelope.get("installed_path"))))
     link = envelope.get("other_link")
     if envelope.get("active") is False:
         winner = str(envelope.get("shadowed_by"))

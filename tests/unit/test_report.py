@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +15,7 @@ from mega_code.client.wording import Place, command, roi_lines
 from mega_code.errors import CODES
 
 JOB = "3f2504e0-4f89-11d3-9a0c-0305e82c3301"
+REMOVE = ["install.sh", "--cleanup-original", "/p/.claude/skills/demo"]
 ROI = [{"model": "gemini-3-flash-preview", "performance_increase": "67%", "token_savings": "0%"}]
 
 
@@ -41,7 +43,17 @@ def test_an_install_is_one_line_and_one_more_a_model() -> None:
         "Installed at /p/.claude/skills/demo.",
         "ROI: +67% performance, 0% token savings, model=gemini-3-flash-preview",
         "ROI: -4% performance, -12% token savings, model=m2",
+        f"To remove it again (it is backed up): {command(*REMOVE, '--project-dir', '/p')}",
     ]
+
+
+def test_a_first_install_is_taken_back_by_the_command_that_is_shown_before_any_warning() -> None:
+    home = os.path.expanduser("~")
+    lines = report.text(installed(installed_path=f"{home}/.claude/skills/demo")).splitlines()
+    remove = ["install.sh", "--cleanup-original", f"{home}/.claude/skills/demo"]
+    assert lines[2:] == [f"To remove it again (it is backed up): {command(*remove)}"]
+    lines = report.text(installed(active=False, shadowed_by="/h/.claude/skills/demo/SKILL.md")).splitlines()
+    assert [each.partition(" ")[0] for each in lines] == ["Installed", "ROI:", "To", "Warning:", "To"]
 
 
 @pytest.mark.parametrize(
@@ -107,7 +119,8 @@ def test_a_backup_and_a_shadowing_copy_are_named_with_the_commands_that_help() -
 def test_a_link_that_is_in_the_way_goes_by_itself(active: bool) -> None:
     copy, link = "/h/.claude/skills/demo/SKILL.md", "/h/.claude/skills/demo"
     shadowed = None if active else copy
-    text = report.text(installed(active=active, shadowed_by=shadowed, other_copy=copy, other_link=link))
+    others = {"shadowed_by": shadowed, "other_copy": copy, "other_link": link}
+    text = report.text(installed(active=active, backup_path="/b", **others))
     assert text.splitlines()[-1].endswith(", which is a link (what it leads to stays): rm /h/.claude/skills/demo")
     assert "--cleanup-original" not in text
 
