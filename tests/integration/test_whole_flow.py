@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import shutil
 import subprocess
 import sys
@@ -80,6 +81,38 @@ def test_an_enhanced_skill_has_nothing_left_to_mend(room: Room) -> None:
     second = room.script("enhance.sh", SKILLS[0].name, "--yes")
     assert first.returncode == second.returncode == 0
     assert second.stdout.startswith("Status: succeeded\n") and "artifact_kind: source" in second.stdout
+
+
+def by_hand(room: Room, document: str) -> list[str]:
+    """The commands of a document's section, in a folder that has what a fresh clone has."""
+    for name in ("scripts", "examples"):
+        (room.project / name).symlink_to(REPOSITORY / name)
+    text = (REPOSITORY / "references" / document).read_text("utf-8").partition("## By hand")[2]
+    return text.partition("```bash\n")[2].partition("```")[0].splitlines()
+
+
+def test_the_steps_that_are_written_down_work_in_a_fresh_clone_as_they_stand(room: Room) -> None:
+    known: dict[str, str] = {}
+    try:
+        for command in by_hand(room, "scripts.md"):
+            for word, key in ((" ID", "JOB_ID"), (" RESULT_JSON", "RESULT_JSON")):
+                command = command.replace(word, f" {known.get(key)}")
+            done = room.run(["bash", "-c", command])
+            assert done.returncode == 0, (command, done.stderr)
+            known.update(re.findall(r"^([A-Z_]+)=(.*)$", done.stdout, re.MULTILINE))
+    finally:
+        room.script("gateway.sh", "stop")
+    assert known["OUTCOME"] == "installed"
+
+
+def test_the_local_flow_that_is_written_down_works_in_a_fresh_clone_up_to_its_first_call(room: Room) -> None:
+    room.env.update(MEGA_CODE_MODEL="openai:small", MEGA_CODE_MODEL_URL="http://127.0.0.1:9/v1")
+    commands = by_hand(room, "hitl/workspace.md")
+    plan = next(place for place, command in enumerate(commands) if "--plan" in command)
+    for command in commands[: plan + 1]:
+        done = room.run(["bash", "-c", command])
+        assert done.returncode == 0, (command, done.stderr)
+    assert values(done)["OUTCOME"] == "plan"
 
 
 @pytest.mark.usefixtures("gateway")
