@@ -84,9 +84,11 @@ class Iteration(NamedTuple):
 
     def out_of_order(self, name: str, command: str) -> MegaCodeError:
         """The error for a file that is not there, or not in order."""
-        return MegaCodeError(
-            "out_of_order", f"Iteration {self.number} of {self.skill_name} has no usable {name} yet: {command}."
-        )
+        return self.out_of_turn(f"has no usable {name} yet: {command}")
+
+    def out_of_turn(self, why: str) -> MegaCodeError:
+        """The error for a step that is not this iteration's turn; `why` goes on with the sentence about it."""
+        return MegaCodeError("out_of_order", f"Iteration {self.number} of {self.skill_name} {why}.")
 
 
 def at(data: DataDir, skill_name: str, number: int) -> Iteration:

@@ -33,7 +33,7 @@ def accept(iteration: Iteration, data: DataDir, now: datetime, as_measured: bool
     if kept.get("state") == INSTALLING and standing == kept.get("content_hash"):
         return _accepted(iteration, {**kept, "backup_path": _backup_of(place, record, data)}, place, record)
     if kept.get("state") == STANDING:
-        raise iteration.out_of_order(ACCEPTANCE, f"it accepted version {kept.get('version')} already; undo it first")
+        raise iteration.out_of_turn(f"accepted version {kept.get('version')} already; undo it first")
     if standing != record.content_hash:
         raise _changed(record, f"it is not what iteration {iteration.number} began with")
     final = draft.finish(iteration, now, as_measured)
@@ -153,5 +153,5 @@ def undo(iteration: Iteration, data: DataDir, now: datetime) -> Envelope:
 
 def _nothing_to_undo(iteration: Iteration, data: DataDir) -> MegaCodeError:
     others = workspace.accepted(data, iteration.skill_name)
-    there = f"the last that did is --iteration {others[-1].number}" if others else "and no other did either"
-    return iteration.out_of_order(ACCEPTANCE, f"it accepted nothing that could be undone; {there}")
+    there = f"the last that did is --iteration {others[-1].number}" if others else "no other did either"
+    return iteration.out_of_turn(f"accepted nothing that could be undone; {there}")

@@ -18,6 +18,7 @@ from mega_code.evaluation.budget import Budget, BudgetSpent, Limits, most_tokens
 from mega_code.evaluation.calls import Calls
 from mega_code.evaluation.cases import Case
 from mega_code.evaluation.executor import executor
+from mega_code.evaluation.life import Life
 from mega_code.evaluation.models.base import Completion, Model, ModelError, Request
 from mega_code.evaluation.outcome import JSON
 from mega_code.evaluation.store import Store
@@ -30,7 +31,7 @@ from mega_code.workspace import Iteration
 
 WITH_SKILL, BASELINE, PREVIOUS = "with_skill", arms.BASELINE, "previous"
 SEED = 0
-RUN = "run run"
+RUN = "hitl.sh run makes it"
 
 
 class Task(NamedTuple):
@@ -141,7 +142,16 @@ def _make(
 ) -> Envelope:
     missing = [task.request for task in tasks if not calls.store.knows(calls.job, calls.key(task.request))]
     line = Line("runs", len(tasks), slice_.clock)
-    done = slice_.ask(calls, missing, lambda landed: line.tell(len(tasks) - len(missing) + landed))
+    life = Life(calls.store, calls.job)
+
+    def tell(landed: int) -> None:
+        line.tell(len(tasks) - len(missing) + landed)
+        life.tick()
+
+    try:
+        done = slice_.ask(calls, missing, tell)
+    finally:
+        life.note()
     head = {key: planned[key] for key in ("skill_name", "iteration", "model", "repeats", "runs")}
     if not done:
         known = sum(calls.store.knows(calls.job, calls.key(task.request)) for task in tasks)

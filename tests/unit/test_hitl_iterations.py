@@ -270,7 +270,15 @@ def test_a_slice_that_is_over_tells_how_far_it_is(flow: Flow, server: ModelServe
     done = flow.run(max_wait_s=0.0001)
     assert done["timeout"]["done"] == 0 and done["timeout"]["runs"] == 12
     assert not flow.file("runs.json").exists()
-    assert flow.run(max_wait_s=60)["runs"]["runs"] == 12
+    made = flow.run(max_wait_s=60)["runs"]
+    assert made["runs"] == 12 and 0.5 <= made["wall_s"] < 60  # the slice before was worked on, too
+
+
+def test_gradings_before_any_run_name_the_step_that_comes_first(flow: Flow) -> None:
+    flow.ready_to_run()
+    with pytest.raises(MegaCodeError) as raised:
+        flow.check_gradings()
+    assert raised.value.message == f"Iteration 1 of {NAME} has no usable runs.json yet: hitl.sh run makes it."
 
 
 def test_the_second_iteration_runs_the_version_before_and_pays_for_no_arm_twice(
