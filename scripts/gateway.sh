@@ -13,7 +13,8 @@
 # Options:
 #   -h, --help   this text
 #
-# Exit: 0 done or running, else the gateway's own.
+# Exit: 0 done or running, 3 with status and url: none runs, 4 bad input, 5 it
+#       cannot be started or does not answer.
 #
 # Environment:
 #   MEGA_CODE_MODEL      what a gateway that is started measures with, instead

@@ -65,7 +65,7 @@ what="${1:-}" project='' log='' args=()
 case "$what" in
 -h | --help) usage ;;
 start | check-cases | audit | run | check-gradings | aggregate | review | stop-review | accept | undo | history | publish) shift ;;
-*) die 4 "say which step: start, check-cases, audit, run, …; see --help." ;;
+*) die 4 "say which step: start, check-cases, audit, run, check-gradings, aggregate, review, stop-review, accept, undo, history or publish; see --help." ;;
 esac
 while [ $# -gt 0 ]; do
   case "$1" in

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import sys
 from collections.abc import Callable, Sequence
 from typing import Any, Optional
@@ -67,7 +68,9 @@ def _installed(envelope: Envelope) -> list[str]:
 
 
 def _ready(envelope: Envelope, place: Place) -> list[str]:
-    job_id, name = str(envelope.get("job_id")), str(envelope.get("skill_name") or "NAME")
+    if not isinstance(envelope.get("job_id"), str):
+        raise MegaCodeError("invalid_arguments", "The envelope names no job to install.")
+    job_id, name = str(envelope["job_id"]), str(envelope.get("skill_name") or "NAME")
     scope = place.scope or str(envelope.get("install_location") or envelope.get("original_scope") or "project")
     project = place.project_dir or original_project(envelope)
     install = ["--job-id", job_id, "--skill-name", name, "--scope", scope]
@@ -193,6 +196,8 @@ def main(argv: Sequence[str]) -> int:
     parser.add_argument("--headline", action="store_true", help="print KEY=value lines instead of words")
     try:
         arguments = parser.parse_args(argv)
+        if not os.path.exists(arguments.envelope):
+            raise MegaCodeError("invalid_path", f"{arguments.envelope!r} is not there.")
         envelope = read_json(arguments.envelope)
         if not isinstance(envelope, dict):
             raise MegaCodeError("invalid_arguments", f"{arguments.envelope!r} holds no envelope.")

@@ -362,7 +362,8 @@ def _too_early(error: Exception) -> str:
     """Why there is nothing to compare."""
     short = isinstance(error, BudgetSpent)
     what = "The budget was spent before there was anything to compare" if short else "The model could not be used"
-    return f"{what}: {error} {AGAIN}"
+    said = str(error).rstrip()
+    return f"{what}: {said}{'' if said.endswith(('.', '!', '?')) else '.'} {AGAIN}"
 
 
 def _to_the_client(name: str, description: str, trigger: triggers.Trigger, seed: int) -> Request:

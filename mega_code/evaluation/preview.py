@@ -53,10 +53,15 @@ def preview(skill_dir: Path, env: Mapping[str, str]) -> list[str]:
     )
     return [
         *said,
-        f"It works on {counted}, {planned.repeats} repeats each, with up to {planned.iterations} iterations.",
+        f"It works on {counted}, {_count(planned.repeats, 'repeat')} each,"
+        f" with up to {_count(planned.iterations, 'iteration')}.",
         f"At most {planned.calls:,} calls and {planned.tokens:,} tokens, if no call fails and is sent again;"
         f" with those, never more than {limits.calls:,} calls{_further(limits)}.",
     ]
+
+
+def _count(number: int, thing: str) -> str:
+    return f"{number} {thing}{'' if number == 1 else 's'}"
 
 
 def _further(limits: Limits) -> str:

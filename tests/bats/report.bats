@@ -19,7 +19,10 @@ load test_helper
   run -4 --separate-stderr report.sh
   equal "report: name the envelope; see --help." "$stderr"
   run -4 --separate-stderr report.sh missing.json
-  [[ "$output" == '' && "$stderr" == "report: "* ]]
+  equal "|report: '$PROJECT/missing.json' is not there. [invalid_path]" "$output|$stderr"
+  printf '{"status": "succeeded", "installed": false, "needs_install_location": true}\n' >ready.json
+  run -4 --separate-stderr report.sh ready.json
+  equal "|report: The envelope names no job to install. [invalid_arguments]" "$output|$stderr"
   run -4 --separate-stderr report.sh one two
   equal "report: one envelope at a time; see --help." "$stderr"
 }

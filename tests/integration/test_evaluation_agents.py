@@ -17,6 +17,7 @@ import pytest
 from mega_code.evaluation.models import Completion, Model, ModelError, Request, choose
 from mega_code.evaluation.models import program as module
 from mega_code.evaluation.models.claude_triggers import trigger_request, triggers
+from support.evaluation import evals, run, write_skill
 from support.room import Room
 
 ASK = Request("task", "You are a skill.", "Do the thing.", 0, 321)
@@ -175,6 +176,19 @@ def test_trouble_of_claude_says_whether_trying_again_helps(
     with pytest.raises(ModelError) as caught:
         model("claude").complete(ASK)
     assert (caught.value.transient, caught.value.charged) == (transient, charged) and says in str(caught.value)
+
+
+def test_what_an_agent_says_without_a_stop_is_a_sentence_of_its_own_in_the_reason(install: Install, room: Room) -> None:
+    pytest.importorskip("gepa")
+    install(
+        "claude", 'say({"type": "result", "is_error": True, "api_error_status": 401, "result": "Please run /login"})'
+    )
+    skill = write_skill(room.root / "a skill" / "demo", cases=evals(12))
+    outcome = run(room.root / "a job", skill, {"MEGA_CODE_MODEL": "claude", "PATH": os.environ["PATH"]})
+    assert outcome.reason == (
+        "The model could not be used: claude: Please run /login."
+        " Once that is mended, run it again; what was answered before is not paid for twice."
+    )
 
 
 @pytest.mark.parametrize("spec", ["claude", "codex"])

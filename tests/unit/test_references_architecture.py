@@ -101,6 +101,8 @@ def test_the_outcomes_and_their_values_are_those_of_the_headline() -> None:
     listed = re.search(r"Values that may follow.*?\.\n", section("Outcomes"), re.DOTALL)
     assert listed
     assert code(listed[0]) == [*headline.HEADLINES, "ERROR_CODE", "ERROR_MESSAGE"]
+    assert 'printf "TIME_LEFT=' in (REPOSITORY / "scripts" / "poll.sh").read_text("utf-8")
+    assert "`TIME_LEFT`" in section("Outcomes")
 
 
 @pytest.mark.parametrize("row", tables("Outcomes")[0], ids=lambda row: code(row[0])[0])

@@ -47,6 +47,11 @@ def test_a_budget_that_cannot_do_is_said_with_what_would(tmp_path: Path) -> None
     )
 
 
+def test_one_repeat_is_no_plural(tmp_path: Path) -> None:
+    said = preview(write_skill(tmp_path / "demo", cases=evals(12)), {**MODEL, "MEGA_CODE_MAX_CALLS": "83"})
+    assert said[1].startswith("It works on 12 cases of its own, 6 of them held out, 1 repeat each, with up to ")
+
+
 def test_settings_that_cannot_work_are_said(tmp_path: Path) -> None:
     with pytest.raises(MegaCodeError, match="MEGA_CODE_CONCURRENCY"):
         preview(write_skill(tmp_path / "demo"), {**MODEL, "MEGA_CODE_CONCURRENCY": "none"})
