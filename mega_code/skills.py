@@ -91,7 +91,7 @@ def folder_of(given: str) -> Path:
     path = Path(os.path.abspath(given))
     if os.path.isfile(path):
         raise MegaCodeError("missing_skill_dir", f"{given!r} is a file; name the skill's folder: {str(path.parent)!r}.")
-    if not os.path.isdir(path):
+    if not given or not os.path.isdir(path):
         raise MegaCodeError("missing_skill_dir", f"There is no skill folder {given!r}.")
     if not os.path.isfile(path / SKILL_MD):
         raise MegaCodeError("missing_skill_md", f"There is no {SKILL_MD} at the root of {given!r}.")
