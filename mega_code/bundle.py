@@ -132,7 +132,7 @@ class _Packer:
                 size += len(chunk)
                 self._count(len(chunk))
                 if secrets:
-                    _look(secrets, chunk)
+                    secrets.feed(chunk)
                 digest.update(chunk)
                 yield chunk
                 if size == state.st_size and len(chunk) < room:  # as much as it has, and there was room for more
@@ -153,15 +153,6 @@ class _Packer:
         if self.unpacked > self.limits.unpacked:
             raise MegaCodeError("size_exceeded", f"The skill is over {self.limits.unpacked // MIB} MiB unpacked.")
         self._check_compressed()
-
-
-def _look(secrets: SecretScanner, chunk: bytes) -> None:
-    """Raises MegaCodeError `secret_detected` with the file as `relpath`, which is what would allow it."""
-    try:
-        secrets.feed(chunk)
-    except MegaCodeError as error:
-        error.details["relpath"] = secrets.path
-        raise
 
 
 def _is_run_metadata(descriptor: int) -> bool:

@@ -186,7 +186,8 @@ class SecretScanner:
         if found:
             at, kind = found
             line = self.line + self.window.count(b"\n", 0, at)
-            raise MegaCodeError("secret_detected", f"{self.path!r}, line {line}: {kind}; take it out of the file.")
+            told = f"{self.path!r}, line {line}: {kind}; take it out of the file."
+            raise MegaCodeError("secret_detected", told, relpath=self.path)  # which is what would allow it
         kept = max(0, end - BEHIND)
         self.line += self.window.count(b"\n", 0, kept)
         self.window, self.begin = self.window[kept:], end - kept
