@@ -42,6 +42,7 @@ BODY_IN_MEMORY = 64 * KIB
 # What a process needs besides its connections: database, log, threads' uploads.
 OTHER_FILES = 64
 FILES_A_CONNECTION = 2
+LOOK_S = 1.0
 
 # Whether an Authorization header names a user.
 Admits = Callable[[Optional[str]], bool]
@@ -90,6 +91,7 @@ class HttpServer:
     def _run(self) -> None:
         try:
             while self._server.accepting and not self._ending.is_set():
+                self._server.close_overdue(time.time())
                 wasyncore.loop(timeout=1.0, use_poll=True, map=self._sockets, count=1)
         except Exception:
             log.exception("the HTTP loop broke")
@@ -219,6 +221,7 @@ class _Server(TcpWSGIServer):  # type: ignore[misc,unused-ignore]
     ) -> None:
         self.pace = pace
         self.admits = admits
+        self.next_look = 0.0
         super().__init__(
             app,
             map=sockets,
@@ -230,14 +233,24 @@ class _Server(TcpWSGIServer):  # type: ignore[misc,unused-ignore]
         )
 
     def maintenance(self, now: float) -> None:
-        """Called about once a second. Closed here and now, since a peer that does not read never lets its turn come."""
+        """Nothing: waitress calls it between what a turn of the loop has to tell, see `close_overdue`."""
+
+    def close_overdue(self, now: float) -> None:
+        """Between two turns of the loop, about once a second, or oftener.
+
+        What is closed within a turn gives its number to the next connection, which would then be told what the turn has
+        still to tell the other. Closed here and now, since a peer that does not read never lets its turn come.
+        """
+        if now < self.next_look:
+            return
+        self.next_look = now + LOOK_S
         for channel in list(self.active_channels.values()):
             if channel.overdue(now):
                 channel.handle_close()
 
     def handle_accept(self) -> None:
-        if len(self._map) >= self.adj.connection_limit - 1:
-            waiting = [channel for channel in list(self.active_channels.values()) if not channel.at_work]
-            if waiting:
-                min(waiting, key=lambda channel: channel.last_activity).handle_close()
+        waiting = [channel for channel in list(self.active_channels.values()) if not channel.at_work]
+        full = len(self._map) >= self.adj.connection_limit - 1
         super().handle_accept()
+        if full and waiting:  # only now, when its number can be given to nobody within this turn
+            min(waiting, key=lambda channel: channel.last_activity).handle_close()

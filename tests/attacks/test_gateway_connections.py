@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import random
 import socket
@@ -9,6 +10,7 @@ import stat
 import threading
 import time
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
 from pathlib import Path
 from typing import Any, Callable
@@ -126,6 +128,31 @@ def test_silent_connections_are_ended_too(gateway: Gateway) -> None:
         assert connection.recv(1) == b""
         connection.close()
     assert answered(client_of(gateway))
+
+
+def test_who_comes_as_another_is_ended_is_not_taken_for_that_one(gateway: Gateway) -> None:
+    good = b"GET %s/profile HTTP/1.1\r\nHost: h\r\nAuthorization: Bearer %s\r\n\r\n"
+    good %= (API_BASE.encode(), gateway.keys.issue("alice").encode())
+
+    def ended_and_back(_: int) -> bytes:
+        with connect(gateway) as half:
+            half.sendall(good[:-20])
+            with contextlib.suppress(ConnectionResetError):
+                assert half.recv(1) == b""
+        return asked()
+
+    def asked() -> bytes:
+        with connect(gateway) as whole:
+            threading.Event().wait(0.005)  # for a moment there is nothing to read, as over any network
+            whole.sendall(good)
+            return whole.recv(12)
+
+    with ThreadPoolExecutor(ROOM - 4) as pool:
+        for _ in range(3):
+            assert set(pool.map(ended_and_back, range(ROOM - 4))) == {b"HTTP/1.1 200"}
+    with ExitStack() as stack:  # and as it makes room for others
+        silent = [stack.enter_context(connect(gateway)) for _ in range(3 * ROOM)]
+        assert {asked() for _ in silent} == {b"HTTP/1.1 200"}
 
 
 def test_a_slow_one_within_its_time_is_served(gateway: Gateway) -> None:
