@@ -7,6 +7,7 @@ import re
 from pathlib import Path
 from typing import Any, NamedTuple, Optional
 
+from mega_code import bundle
 from mega_code.errors import MegaCodeError
 from mega_code.files import read_json
 from mega_code.paths import DataDir, check_skill_name
@@ -85,6 +86,18 @@ class Iteration(NamedTuple):
     def out_of_order(self, name: str, command: str) -> MegaCodeError:
         """The error for a file that is not there, or not in order."""
         return self.out_of_turn(f"has no usable {name} yet: {command}")
+
+    def untouched(self) -> Path:
+        """`original`, as long as it is what the iteration began with: figures and audits are of that.
+
+        Raises MegaCodeError: `out_of_order` where it is not, and as `bundle.scan`.
+        """
+        record = self.record()
+        if bundle.scan(self.original, allow_secret=record.allow_secret).content_hash != record.content_hash:
+            raise self.out_of_turn(
+                f"began with another text than stands in {str(self.original)!r} now; put that back, or run start again"
+            )
+        return self.original
 
     def out_of_turn(self, why: str) -> MegaCodeError:
         """The error for a step that is not this iteration's turn; `why` goes on with the sentence about it."""

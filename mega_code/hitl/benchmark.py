@@ -32,7 +32,8 @@ Arms = dict[str, list[Measured]]
 
 
 def aggregate(iteration: Iteration) -> Envelope:
-    """Write both benchmark files. Raises MegaCodeError as `gradings.made` and `gradings.load` do."""
+    """Write both benchmark files. Raises MegaCodeError as `Iteration.untouched`, `gradings.made` and `gradings.load`."""
+    iteration.untouched()
     runs, head = gradings.made(iteration)
     verdicts, _ = gradings.load(iteration, runs)
     measured = _measured(runs, verdicts)

@@ -32,9 +32,9 @@ class Final(NamedTuple):
 def finish(iteration: Iteration, now: datetime, as_measured: bool) -> Final:
     """The stamped draft, or with `as_measured` the stamped SKILL.md that the iteration began with.
 
-    Raises MegaCodeError: `out_of_order` where there is no draft, `invalid_draft`.
+    Raises MegaCodeError: `out_of_order` where there is no draft, `invalid_draft`, and as `Iteration.untouched`.
     """
-    before = folder.read(iteration.original, iteration.skill_name)
+    before = folder.read(iteration.untouched(), iteration.skill_name)
     text = before.text if as_measured else _read(iteration)
     after = before.changed({SKILL_MD: text})
     problems = spec.violations(after) or invariants.broken(before, after)

@@ -105,7 +105,7 @@ def arm_texts(iteration: Iteration, data: DataDir) -> dict[str, str]:
 
 def _text(iteration: Iteration) -> str:
     try:
-        return folder.read(iteration.original, iteration.skill_name).text
+        return folder.read(iteration.untouched(), iteration.skill_name).text
     except OSError as error:
         raise MegaCodeError("missing_iteration", f"{str(iteration.original)!r} cannot be read: {error}.") from None
 

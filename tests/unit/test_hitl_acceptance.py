@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import shutil
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -93,6 +93,24 @@ def test_what_was_measured_is_stamped_with_its_figures(measuring: Flow) -> None:
     (entry,) = metadata(measuring.place)["roi"]
     assert entry["model"] == MODEL and entry["performance_increase"] == "50%"
     assert entry["token_savings"].startswith("-")
+
+
+def test_a_text_that_was_written_over_since_is_neither_measured_nor_installed(measuring: Flow) -> None:
+    measuring.measured()
+    copy = measuring.iteration().original / "SKILL.md"
+    kept, edited = copy.read_text(), copy.read_text() + HARM
+    copy.write_text(edited)
+    measuring.write("draft-skill.md", edited)
+    steps: list[Callable[[], object]] = [
+        measuring.run, measuring.aggregate, measuring.accept, lambda: measuring.accept(measured=True)
+    ]  # fmt: skip
+    for step in steps:
+        with pytest.raises(MegaCodeError) as raised:
+            step()
+        assert code(raised) in ("out_of_order", "audit_refused")
+    assert (measuring.place / "SKILL.md").read_text() == SKILL
+    copy.write_text(kept)
+    assert measuring.accept(measured=True)["measured"]
 
 
 def test_figures_of_other_content_are_not_stamped(measuring: Flow) -> None:
