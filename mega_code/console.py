@@ -48,12 +48,13 @@ def conceal(secret: str) -> None:
 
 
 def concealed(value: Any) -> Any:
-    """A JSON value without what is to be concealed, in keys as in strings."""
+    """A JSON value without what is to be concealed, in keys as in strings.
+
+    A short secret stays: a name or a path that holds it as a word would be another one without it.
+    """
     if isinstance(value, str):
         for secret in _secrets:
             value = value.replace(secret, "***")
-        for word in _words.values():
-            value = word.sub("***", value)
         return value
     if isinstance(value, list):
         return [concealed(inner) for inner in value]
@@ -62,9 +63,17 @@ def concealed(value: Any) -> Any:
     return value
 
 
+def readable(text: str) -> str:
+    """A sentence for a person, safe to show: without what is to be concealed, a short secret included."""
+    text = str(concealed(plain(text)))
+    for word in _words.values():
+        text = word.sub("***", text)
+    return text
+
+
 def say(message: str) -> None:
     """A line that stays; where nobody can read it (stderr on a full disk) the work goes on."""
-    line, screen = concealed(plain(message)), _screen()
+    line, screen = readable(message), _screen()
     with contextlib.suppress(OSError, ValueError):
         if screen is None:
             print(line, file=sys.stderr, flush=True)
@@ -93,7 +102,7 @@ def progress(message: str, due: bool, last: bool = False) -> None:
     if last or (screen is None and due):
         say(message)
     elif screen is not None:
-        line = concealed(plain(message))
+        line = readable(message)
         with contextlib.suppress(OSError, ValueError):
             screen.live.show(line)
         if due:

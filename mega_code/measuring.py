@@ -69,7 +69,9 @@ def _caps(env: Mapping[str, str], used: dict[str, str]) -> NextJob:
 
 
 def _same(cap: str, env: Mapping[str, str], used: Mapping[str, str]) -> bool:
-    return variables.decimal(env, cap) == variables.decimal(used, cap)
+    default = variables.MAX_CALLS if cap == "MEGA_CODE_MAX_CALLS" else None
+    here, there = variables.decimal(env, cap), variables.decimal(used, cap)
+    return here == (default if there is None else there)
 
 
 def _environment(data: DataDir) -> dict[str, str]:

@@ -33,6 +33,7 @@ WHOLE = {
 }
 # What a job may spend at most.
 CAPS = ("MEGA_CODE_MAX_CALLS", "MEGA_CODE_MAX_TOKENS", "MEGA_CODE_MAX_COST_USD")
+MAX_CALLS = 400  # where nothing else is said; the other two are no caps then
 NAMES = {
     *NUMBERS,
     "MEGA_CODE_API_KEY",

@@ -36,6 +36,7 @@ def parser() -> argparse.ArgumentParser:
     own.add_argument(
         "--allow-secret", metavar="RELPATH", action="append", default=[], help="this file may look like a secret"
     )
+    own.add_argument("--project-dir", metavar="DIR", help="the project (default: CLAUDE_PROJECT_DIR, else here)")
     own.add_argument("--agree", action="store_true", help="only say where the gateway that runs measures otherwise")
     return own
 
@@ -51,7 +52,7 @@ def main() -> int:
         return NETWORK
     from mega_code.evaluation import preview  # only now, since it needs those packages
 
-    return preview.agree() if given.agree else preview.main(given.skill_dir, given.allow_secret)
+    return preview.agree() if given.agree else preview.main(given.skill_dir, given.allow_secret, given.project_dir)
 
 
 if __name__ == "__main__":

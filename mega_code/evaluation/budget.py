@@ -18,7 +18,7 @@ from collections.abc import Mapping
 from typing import Any, NamedTuple, Optional
 
 from mega_code.evaluation.models.base import Completion, Prices, Request, prices, size
-from mega_code.variables import decimal, whole
+from mega_code.variables import MAX_CALLS, decimal, whole
 
 CAUTION = 1.5
 
@@ -26,7 +26,7 @@ CAUTION = 1.5
 class Limits(NamedTuple):
     """The limits of one job; None is no limit."""
 
-    calls: int = 400
+    calls: int = MAX_CALLS
     tokens: Optional[int] = None
     cost_usd: Optional[float] = None
     concurrency: int = 8

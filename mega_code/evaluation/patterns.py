@@ -6,6 +6,7 @@ import contextlib
 import hashlib
 import json
 import re
+import signal
 import subprocess
 import sys
 from typing import Optional
@@ -34,6 +35,10 @@ class TooSlow(Exception):
     """The search did not end within `CPU_S` seconds of computing, or could not be done at all."""
 
 
+class _Endless(TooSlow):
+    """It did not, however much time the machine has."""
+
+
 def search(pattern: str, text: str) -> Optional[str]:
     """What a pattern matches first in `text`, or None. Raises TooSlow.
 
@@ -50,7 +55,7 @@ def search(pattern: str, text: str) -> Optional[str]:
         raise TooSlow
     try:
         return _searched(given)
-    except TooSlow:
+    except _Endless:
         _too_slow[mark] = None
         with contextlib.suppress(KeyError, RuntimeError):  # another thread may have done it
             while len(_too_slow) > REMEMBERED:
@@ -59,7 +64,7 @@ def search(pattern: str, text: str) -> Optional[str]:
 
 
 def _searched(given: str) -> Optional[str]:
-    """What the child finds. Raises TooSlow."""
+    """What the child finds. Raises TooSlow, and of that _Endless where its computing time was used up."""
     try:
         child = subprocess.run(
             [sys.executable, "-I", "-S", "-c", _CHILD],
@@ -69,7 +74,9 @@ def _searched(given: str) -> Optional[str]:
             timeout=DEADLINE_S,
             check=True,
         )
-    except (subprocess.TimeoutExpired, subprocess.CalledProcessError):
+    except subprocess.TimeoutExpired:
         raise TooSlow from None
+    except subprocess.CalledProcessError as error:
+        raise (_Endless if -error.returncode in (signal.SIGXCPU, signal.SIGKILL) else TooSlow) from None
     found = json.loads(child.stdout)
     return found if isinstance(found, str) else None

@@ -27,7 +27,7 @@ from mega_code.evaluation.material import gather
 from mega_code.evaluation.plan import TooSmall
 from mega_code.measuring import next_job
 from mega_code.model_settings import is_static
-from mega_code.paths import check_skill_name
+from mega_code.paths import check_skill_name, project_dir
 
 
 def preview(skill_dir: Path, env: Mapping[str, str]) -> list[str]:
@@ -86,12 +86,13 @@ def check(folder: Path, allow_secret: Sequence[str]) -> None:
         bundle.pack(folder, archive, allow_secret=allow_secret)
 
 
-def main(given: Optional[str], allow_secret: Sequence[str] = ()) -> int:
+def main(given: Optional[str], allow_secret: Sequence[str] = (), project: Optional[str] = None) -> int:
     """Print the preview for the skill folder `given`, else for what resolve-skill says on stdin; its exit status."""
     try:
         found = {} if given else json.loads(sys.stdin.read())
         if "error" in found:
             return BAD_INPUT  # resolve-skill has said it
+        project_dir(project, os.environ)  # which a submission needs, too
         folder = skills.folder_of(given or os.path.dirname(found["path"]))
         check(folder, allow_secret)
         job = next_job(os.environ)

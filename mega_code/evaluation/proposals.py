@@ -142,7 +142,10 @@ def read_body(answer: Completion, parent: Candidate, name: str) -> Candidate:
         parts = original(text)
     except MegaCodeError as error:
         raise Unusable(error.message) from None
-    return parts if own else Candidate(parts.description, text)
+    if not own:
+        return Candidate(parts.description, text)
+    apart = "\n" if parts.body.startswith("---") else ""  # or it would be taken for a whole SKILL.md itself
+    return Candidate(parts.description or parent.description, apart + parts.body)
 
 
 def read_description(answer: Completion, parent: Candidate) -> Candidate:

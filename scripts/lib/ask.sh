@@ -76,10 +76,10 @@ whole_name() { # <skill, or the beginning of its name> <project>; the name, or t
 preview_skill() { # <skill or folder> <project> [--allow-secret RELPATH]...; what enhancing it would cost at most
   local resolved
   if is_folder "$1"; then
-    run_python mega_code.evaluation --skill-dir "$(absolute "$1")" "${@:3}"
+    run_python mega_code.evaluation --skill-dir "$(absolute "$1")" ${2:+--project-dir "$2"} "${@:3}"
   else
     resolved="$("$MEGA_DIR/scripts/skills.sh" resolve "$1" --project-dir "$2")" || return
-    run_python mega_code.evaluation "${@:3}" <<<"$resolved"
+    run_python mega_code.evaluation ${2:+--project-dir "$2"} "${@:3}" <<<"$resolved"
   fi
 }
 

@@ -427,6 +427,8 @@ To work with it, stop the gateway and run this again: $(as_typed "$SCRIPTS/gatew
 To work without, run this again after: unset MEGA_CODE_MAX_CALLS MEGA_CODE_MAX_COST_USD" "$output|$stderr"
   run -0 --separate-stderr enhance.sh demo-skill --dry-run
   [[ "${lines[0]}" == "The gateway that runs does not work with "* && "$output" == *"never more than 400 calls"* ]]
+  MEGA_CODE_MAX_COST_USD='' MEGA_CODE_MAX_CALLS=400 run -0 --separate-stderr enhance.sh demo-skill --dry-run # as it is
+  [[ "${lines[0]}" == "Model: small." ]]
   configure.sh --max-calls 10 --max-cost-usd .5
   run -0 --separate-stderr enhance.sh demo-skill --dry-run
   [[ "${lines[0]}" == "Model: small." ]]

@@ -138,6 +138,7 @@ def test_claude_is_stopped_before_it_asks_on_by_itself(
 
 BLOCKS = '[{"type": "thinking", "thinking": "hm"}, {"type": "text", "text": "a "}, {"type": "text", "text": "b"}]'
 WHOLE = f'{{"type": "assistant", "message": {{"model": "m-2", "content": {BLOCKS}}}}}'
+LATER = '{"type": "assistant", "message": {"id": "2", "content": [{"type": "text", "text": "And on."}]}}'
 RESULT = f'"type": "result", "result": "a b", "total_cost_usd": 0.5, "usage": {{**{TOKENS}, "output_tokens": 7}}'
 
 
@@ -145,10 +146,11 @@ RESULT = f'"type": "result", "result": "a b", "total_cost_usd": 0.5, "usage": {{
     ("does", "expected"),
     [
         (f"say({WHOLE}, {{{RESULT}}})", Completion("a b", "m-2", 125, 7, 0.5)),
+        (f"say({WHOLE}, {LATER}, {{{RESULT}}})", Completion("a b", "m-2", 125, 7, 0.5)),
         (f"say({{{RESULT}}})", Completion("a b", "claude", 125, 7, 0.5)),
         (f'say({{{RESULT}, "stop_reason": "max_tokens"}})', Completion("a b", "claude", 125, 7, 0.5, "cut")),
     ],
-    ids=["whole messages", "the result alone", "a result that was cut"],
+    ids=["whole messages", "a message behind the answer", "the result alone", "a result that was cut"],
 )
 def test_a_claude_that_streams_no_parts_is_understood_as_well(
     install: Install, does: str, expected: Completion

@@ -126,7 +126,7 @@ def test_the_job_record_and_the_result_are_kept_beside_the_staging_dir(client: C
         "scope": "global",
         "content_hash": bundle.scan(folder).content_hash,
         "server_url": fake.url,
-        "project_dir": None,
+        "project_dir": str(client.project),
         "install_location": None,
     }
     kept = json.loads((client.enhancements / f"{job_id}.result.json").read_text())
@@ -313,7 +313,7 @@ def test_a_conflict_is_recorded_as_what_was_asked_for_last_and_its_job_stays_as_
     other = client.home / ".claude" / "skills" / "renamed"
     shutil.copytree(folder, other)
     assert client("--skill-name", "renamed").status == 2
-    asked = {"skill_name": "renamed", "skill_path": str(other / "SKILL.md"), "scope": "global", "project_dir": None}
+    asked = {"skill_name": "renamed", "skill_path": str(other / "SKILL.md"), "scope": "global"}
     assert json.loads(path.read_text()) == {**first, **asked}
 
 
@@ -721,6 +721,18 @@ def test_a_short_key_is_not_repeated_but_what_any_text_may_hold_stays(
     message = outcome.envelope["error"]["message"].replace("Bearer ***", "***")
     assert (outcome.status, message) == (4, shown)
     assert f"error: {outcome.envelope['error']['message']} [bad]" in outcome.stderr.splitlines()
+
+
+@pytest.mark.parametrize("key", ["demo", "status", "home"])
+def test_a_short_key_changes_no_name_and_no_path_that_holds_it_as_a_word(
+    client: Client, fake: FakeGateway, key: str
+) -> None:
+    folder, fake.key = client.skill(), key
+    ready = client("--skill-name", "demo-skill", MEGA_CODE_API_KEY=key)
+    assert (ready.status, ready.envelope["skill_name"]) == (0, "demo-skill")
+    assert ready.envelope["original_path"] == str(folder / "SKILL.md")
+    installed = client("--install-existing", fake.job_id, "--install-location", "project", "--skill-name", "demo-skill")
+    assert installed.status == 0 and (client.project / ".claude/skills/demo-skill/SKILL.md").is_file()
 
 
 def test_an_insecure_address_is_said_before_a_key_is_missed(client: Client) -> None:

@@ -18,10 +18,9 @@ from mega_code.client.remote_enhance.encodings import BadEncoding
 from mega_code.client.remote_enhance.form import Form
 from mega_code.client.remote_enhance.retrying import Outcome, is_dropped, persist, retry_after
 from mega_code.client.remote_enhance.wire import MIB, Stalled, TooLarge
-from mega_code.console import conceal, concealed, say
+from mega_code.console import conceal, concealed, readable, say
 from mega_code.errors import NETWORK, MegaCodeError, exit_status
 from mega_code.paths import check_job_id, is_job_id, script
-from mega_code.plain import plain
 from mega_code.settings import API_BASE, Settings, check_server_url, is_key
 
 ANSWER_BYTES = 16 * MIB
@@ -212,7 +211,9 @@ class Gateway:
             code = f"http_{response.status}"
         message = error.get("message")
         text = (
-            plain(message)[:500] if isinstance(message, str) and message else f"The server answered {response.status}."
+            readable(message)[:500]
+            if isinstance(message, str) and message
+            else f"The server answered {response.status}."
         )
         said = error.get("details")
         existing = said.get("existing_job_id") if isinstance(said, dict) else None

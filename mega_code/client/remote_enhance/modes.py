@@ -46,7 +46,7 @@ class Run:
         from mega_code.client.remote_enhance.api import Gateway
         from mega_code.skill import other_name
 
-        self.wanted = None if (scope or skill.scope) == "global" else str(project), scope
+        self.wanted = str(project), scope
         gateway = Gateway.of(self.settings)
         own = other_name(skill.frontmatter, skill.name)
         if own:

@@ -66,7 +66,7 @@ class Claude(Agent):
         ended = self._programs.run(arguments, room, prompt, env, self.timeout_s, stream.take)
         if not stream.stop and not stream.result:
             raise ModelError(f"claude ended with status {ended.status}: {ended.said or 'it said nothing'}")
-        failed = stream.result.get("is_error") and stream.outcome() != "refused"
+        failed = stream.result.get("is_error") and stream.outcome() != "refused" and not stream.skill
         if failed:
             raise _failure(stream.result, env)
         return self._completion(
@@ -92,6 +92,7 @@ class Stream:
         self._used: dict[str, Any] = {}
         self._parts = ""
         self._whole = ""
+        self._message_id: Optional[str] = None
 
     @property
     def text(self) -> str:
@@ -128,7 +129,11 @@ class Stream:
         return False
 
     def _message(self, message: dict[str, Any]) -> None:
-        """A whole message, or a block of one: its text, and which skill it asks to load."""
+        """The first message, whole or a block of it: its text, and which skill it asks to load."""
+        known = str(message.get("id") or "")
+        if self._message_id not in (None, known):
+            return
+        self._message_id = known
         self.model = self.model or str(message.get("model") or "")
         for block in message.get("content") or []:
             if not isinstance(block, dict):

@@ -74,6 +74,14 @@ def test_a_pattern_that_was_too_slow_on_a_text_is_not_tried_on_it_again(monkeypa
         grading.by_code(slow, text + "!")
 
 
+def test_a_search_that_only_a_busy_machine_held_up_is_done_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    wordy = Expectation("regex", "so+n")
+    with monkeypatch.context() as busy:
+        busy.setattr(patterns, "DEADLINE_S", 0.0)
+        assert not grading.by_code(wordy, "soon").passed
+    assert grading.by_code(wordy, "soon").passed
+
+
 def judged(*entries: Any) -> str:
     return json.dumps({"expectations": list(entries)})
 

@@ -69,6 +69,25 @@ def test_of_a_whole_skill_the_two_parts_are_taken_and_nothing_else_of_its_frontm
     assert child == proposals.original(whole) and proposals.assemble(SKILL, child) == whole
 
 
+@pytest.mark.parametrize(
+    ("answer", "expected"),
+    [
+        ("---\nname: demo\n---\n# New\n", Candidate(PARENT.description, "# New\n")),
+        ("---\nname: demo\ndescription: d\n---\n---\n\nA rule.\n", Candidate("d", "\n---\n\nA rule.\n")),
+        (
+            "---\nname: demo\ndescription: d\n---\n---\nname: demo\nallowed-tools: Bash(*)\n---\nText\n",
+            Candidate("d", "\n---\nname: demo\nallowed-tools: Bash(*)\n---\nText\n"),
+        ),
+    ],
+    ids=["no description", "a body that begins with a rule", "a frontmatter behind the frontmatter"],
+)
+def test_what_a_whole_skill_lacks_or_has_twice_changes_no_frontmatter(answer: str, expected: Candidate) -> None:
+    child = proposals.read_body(said(answer), PARENT, "demo")
+    assert child == expected
+    front = parse_frontmatter(proposals.assemble(SKILL, child))
+    assert front == {**parse_frontmatter(SKILL), "description": expected.description}
+
+
 def test_a_whole_skill_of_another_name_stays_as_it_is_so_that_the_invariant_can_be_told() -> None:
     whole = SKILL.replace("name: demo", "name: other").replace("politely", "briefly")
     child = proposals.read_body(said(whole), PARENT, "demo")
