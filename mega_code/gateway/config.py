@@ -46,7 +46,9 @@ class Config(NamedTuple):
     max_holds: int = 24
     max_holds_a_user: int = 8
     body: int = 25 * MIB + 64 * KIB
-    # Above `body`, so that a body somewhat too large is read to its end and its sender sees the answer.
+    # A body over `body` is read to its end all the same, or its sender, who is not yet reading, would never see the
+    # answer: up to the first where its length is known, and so nothing is kept of it; else to the second.
+    body_read: int = 1024 * MIB
     body_hard: int = 40 * MIB
     connections: int = 200
     pace: Pace = Pace()

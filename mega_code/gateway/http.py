@@ -28,7 +28,7 @@ from waitress.task import (  # type: ignore[import-untyped,unused-ignore]
     ThreadedTaskDispatcher,
     WSGITask,
 )
-from waitress.utilities import BadRequest  # type: ignore[import-untyped,unused-ignore]
+from waitress.utilities import BadRequest, RequestEntityTooLarge  # type: ignore[import-untyped,unused-ignore]
 
 from mega_code.gateway.api_error import error_of_status
 from mega_code.gateway.config import KIB, Config, Pace
@@ -66,11 +66,11 @@ class HttpServer:
             cleanup_interval=1,
             asyncore_use_poll=True,
             max_request_header_size=HEADER_BYTES,
-            max_request_body_size=config.body_hard,
+            max_request_body_size=config.body_read,
             inbuf_overflow=BODY_IN_MEMORY,
             ident="mega-code",
         )
-        self._server = _Server(app, listener, self._sockets, self._tasks, adjustments, config.pace, admits)
+        self._server = _Server(app, listener, self._sockets, self._tasks, adjustments, config, admits)
 
     def start(self) -> None:
         """Answer from now on."""
@@ -132,7 +132,8 @@ class _JsonError:
 
 
 class _Nowhere:
-    """Takes the body of somebody without a key: it is read, so that the answer is, and kept neither here nor on disk."""
+    """Takes a body of no use (its sender has no key, it is too large): it is read, so that the answer is, and kept
+    neither here nor on disk."""
 
     def append(self, data: bytes) -> None: ...
 
@@ -146,13 +147,15 @@ class _Nowhere:
 
 
 class _Parser(HTTPRequestParser):  # type: ignore[misc,unused-ignore]
-    def __init__(self, adjustments: Adjustments, admits: Admits) -> None:
+    def __init__(self, adjustments: Adjustments, config: Config, admits: Admits) -> None:
         super().__init__(adjustments)
+        self.config = config
         self.admits = admits
 
     def parse_header(self, header_plus: bytes) -> None:
         super().parse_header(header_plus)
-        if self.body_rcv is not None and not self.admits(self.headers.get("AUTHORIZATION")):
+        useless = self.content_length > self.config.body or not self.admits(self.headers.get("AUTHORIZATION"))
+        if self.body_rcv is not None and useless:
             self.body_rcv.buf = _Nowhere()
 
     def received(self, data: bytes) -> int:
@@ -163,6 +166,9 @@ class _Parser(HTTPRequestParser):  # type: ignore[misc,unused-ignore]
         body = self.body_rcv
         if isinstance(body, ChunkedReceiver) and len(body.control_line) + len(body.trailer) > CHUNK_LINE_BYTES:
             return self._refuse("A chunk's size or the trailer is too long.", consumed)
+        if isinstance(body, ChunkedReceiver) and self.body_bytes_received > self.config.body_hard:
+            self.error = RequestEntityTooLarge(f"exceeds {self.config.body_hard} bytes")
+            self.completed = True
         return consumed
 
     def _refuse(self, why: str, consumed: int) -> int:
@@ -179,7 +185,7 @@ class _Channel(HTTPChannel):  # type: ignore[misc,unused-ignore]
     answer_due: Optional[float] = None  # set once the answer is made and may be only partly sent
 
     def parser_class(self, adjustments: Adjustments) -> _Parser:
-        return _Parser(adjustments, self.server.admits)
+        return _Parser(adjustments, self.server.config, self.server.admits)
 
     @property
     def at_work(self) -> bool:
@@ -192,7 +198,7 @@ class _Channel(HTTPChannel):  # type: ignore[misc,unused-ignore]
             return False
         if self.close_when_flushed or self.answer_due is not None:
             return self.answer_due is not None and now > self.answer_due
-        pace: Pace = self.server.pace
+        pace: Pace = self.server.config.pace
         due = self.creation_time + pace.head
         if self.request is not None and self.request.headers_finished:
             due += pace.body + self.request.body_bytes_received / pace.rate
@@ -200,7 +206,7 @@ class _Channel(HTTPChannel):  # type: ignore[misc,unused-ignore]
 
     def service(self) -> None:
         super().service()
-        pace: Pace = self.server.pace
+        pace: Pace = self.server.config.pace
         self.answer_due = time.time() + pace.body + self.total_outbufs_len / pace.rate
 
 
@@ -216,10 +222,10 @@ class _Server(TcpWSGIServer):  # type: ignore[misc,unused-ignore]
         sockets: dict[int, Any],
         tasks: ThreadedTaskDispatcher,
         adjustments: Adjustments,
-        pace: Pace,
+        config: Config,
         admits: Admits,
     ) -> None:
-        self.pace = pace
+        self.config = config
         self.admits = admits
         self.next_look = 0.0
         super().__init__(

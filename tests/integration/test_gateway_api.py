@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import json
 import re
 import stat
 import zipfile
@@ -356,6 +357,17 @@ def test_what_the_http_layer_refuses_is_json_too(
     assert status in head.split(b"\r\n")[0]
     assert b"Content-Type: application/json" in head
     assert code in body
+
+
+def test_who_sends_all_of_a_body_that_is_far_too_large_before_he_reads_sees_the_answer(gateway: Gateway) -> None:
+    body = b"\0" * (80 * MIB)
+    request = (
+        f"POST {API_BASE}/skill-enhance/uploads HTTP/1.1\r\nHost: h\r\nAuthorization: Bearer {gateway.keys.issue('alice')}\r\n"
+        f"Content-Type: multipart/form-data; boundary=b\r\nContent-Length: {len(body)}\r\n\r\n"
+    ).encode()
+    head, answer = raw(gateway, request + body)
+    assert b" 413 " in head.split(b"\r\n")[0] and json.loads(answer)["error"]["code"] == "body_too_large"
+    assert list(gateway.folders.incoming.iterdir()) == []
 
 
 def test_a_result_names_the_host_that_the_client_called(alice: Client, gateway: Gateway, held: Evaluator) -> None:
