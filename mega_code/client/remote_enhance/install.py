@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import NamedTuple, Optional
 
 from mega_code import places, telemetry
-from mega_code.client.remote_enhance import staging
+from mega_code.client.remote_enhance import verification
 from mega_code.client.remote_enhance.manifest import File
 from mega_code.console import warn
 from mega_code.errors import MegaCodeError
@@ -39,7 +39,7 @@ def install(staged: Path, files: Sequence[File], name: str, scope: str, project:
     Raises MegaCodeError: `missing_staging`, `sha256_mismatch`, `install_failed`; then the old skill still stands.
     """
     with telemetry.span("verify", files=len(files)):
-        staging.verify(staged, files)
+        verification.verify(staged, files)
     _compare_names(staged, name)
     place = skills_root(scope, project) / name
     try:
@@ -65,7 +65,7 @@ def _copy(staged: Path, folder: Path, files: Sequence[File]) -> None:
         source = os.open(staged / file.relpath, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC)
         digest = hashlib.sha256()
         with os.fdopen(source, "rb") as reader, open(target, "xb") as writer:
-            for chunk in iter(lambda: reader.read(staging.CHUNK), b""):
+            for chunk in iter(lambda: reader.read(verification.CHUNK), b""):
                 digest.update(chunk)
                 writer.write(chunk)
             os.fchmod(writer.fileno(), 0o644 | os.fstat(source).st_mode & 0o111)

@@ -216,11 +216,12 @@ class Run:
             return None
 
     def _stage(self, job_id: str, result: dict[str, Any], server_url: str) -> None:
-        from mega_code.client.remote_enhance import download, manifest, staging
+        from mega_code.client.remote_enhance import download, manifest
+        from mega_code.client.remote_enhance.verification import is_whole
 
         files = manifest.read(result)
         target = self.data.staging(job_id)
-        if staging.is_whole(target, records.files(self.data, job_id, result)):
+        if is_whole(target, records.files(self.data, job_id, result)):
             say("the files are here already, and whole")
             return
         source = manifest.Source(server_url, self.settings.host_suffixes)

@@ -125,11 +125,11 @@ def cached(data: DataDir, skill_name: str) -> list[Json]:
 
 
 def _is_staged(data: DataDir, job_id: str, result: Json) -> bool:
-    from mega_code.client.remote_enhance import staging
+    from mega_code.client.remote_enhance.verification import is_whole
     from mega_code.errors import MegaCodeError
 
     try:
-        return staging.is_whole(data.staging(check_job_id(job_id)), files(data, job_id, result))
+        return is_whole(data.staging(check_job_id(job_id)), files(data, job_id, result))
     except MegaCodeError:
         return False
 
