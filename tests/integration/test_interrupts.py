@@ -5,12 +5,15 @@ from __future__ import annotations
 import json
 import re
 import signal
+import sys
 import time
+from typing import Optional
 
 import pytest
 
 from support.client import Client
 from support.fake_gateway import BASE, FakeGateway, Handler, hang
+from support.room import REPOSITORY, Room
 
 SECONDS = 120.0  # what any run may take on a busy machine
 LOOK = f"{BASE}/skill-enhance/jobs/[^/]*$"
@@ -40,6 +43,35 @@ def test_a_signal_ends_the_command_with_its_envelope(
     assert ended == status
     assert interrupted["job_id"] == (None if path == "uploads$" else fake.job_id)
     assert isinstance(interrupted["elapsed_s"], float) and client.leftovers() == []
+
+
+BEFORE = """
+import os, signal, sys
+from mega_code import interrupt
+interrupt.listen()
+interrupt.hold()
+os.kill(os.getpid(), signal.SIGINT)
+from mega_code.client.remote_enhance import cli
+sys.exit(cli.main(sys.argv[1:]))
+"""
+ID = "12345678-1234-1234-1234-123456789ABC"
+
+
+@pytest.mark.parametrize(
+    ("arguments", "job_id", "again"),
+    [
+        (["--poll-existing", ID], ID.lower(), None),
+        (["--poll-existing=nonsense"], None, None),
+        (["--skill-name", "demo", "--project-dir", "/p q"], None, ["enhance.sh", "demo", "--project-dir", "/p q"]),
+        (["--skill-name"], None, None),
+    ],
+)
+def test_a_signal_before_anything_is_read_names_what_the_arguments_name(
+    room: Room, arguments: list[str], job_id: Optional[str], again: Optional[list[str]]
+) -> None:
+    done = room.run([sys.executable, "-c", BEFORE, *arguments], env={**room.env, "PYTHONPATH": str(REPOSITORY)})
+    interrupted = json.loads(done.stdout)["interrupted"]
+    assert (done.returncode, interrupted["job_id"], interrupted.get("again")) == (130, job_id, again)
 
 
 def test_an_interrupted_wait_is_resumed_by_its_id(client: Client, fake: FakeGateway) -> None:

@@ -13,7 +13,7 @@ from mega_code.client.remote_enhance import modes, records
 from mega_code.commandline import Parser, answer, manual, named_file, named_path, seconds
 from mega_code.envelope import Envelope
 from mega_code.errors import MegaCodeError
-from mega_code.paths import SCOPES, check_job_id, check_skill_name, project_dir, skills_root
+from mega_code.paths import SCOPES, check_job_id, check_skill_name, is_job_id, project_dir, skills_root
 
 DEFAULT_TIMEOUT_S = 1200.0
 MODES = (
@@ -82,16 +82,37 @@ def main(argv: Sequence[str]) -> int:
     """Run the command; gives its exit status."""
     run: Optional[modes.Run] = None
     again: list[str] = []
+    early: Optional[Sequence[str]] = argv
 
     def work() -> Envelope:
-        nonlocal run, again
-        arguments = parser().parse_args(argv)
-        again = _again(arguments)
+        nonlocal run, again, early
+        try:
+            arguments = parser().parse_args(argv)
+        except MegaCodeError:
+            early = None
+            raise
+        again, early = _again(arguments), None
         _check_modes(arguments)
         run = modes.Run(settings.load(os.environ))
         return _dispatch(arguments, run)
 
-    return answer("remote_enhance", work, lambda: run.job_id if run else None, named_file(argv), lambda: again)
+    def job_id() -> Optional[str]:
+        # A signal may come before anything is read of the arguments, which name the job all the same.
+        named = run.job_id if run else named_file(early or (), "--poll-existing")
+        return named.lower() if named and is_job_id(named) else None
+
+    def once_more() -> list[str]:
+        return again if early is None else _again_of(early)
+
+    return answer("remote_enhance", work, job_id, named_file(argv), once_more)
+
+
+def _again_of(argv: Sequence[str]) -> list[str]:
+    """`_again`, of arguments that nobody has read; nothing where they cannot be."""
+    try:
+        return [] if {"-h", "--help"} & {*argv} else _again(parser().parse_args(argv))
+    except MegaCodeError:
+        return []
 
 
 def _again(arguments: argparse.Namespace) -> list[str]:
