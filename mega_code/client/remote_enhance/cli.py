@@ -82,27 +82,27 @@ def main(argv: Sequence[str]) -> int:
     """Run the command; gives its exit status."""
     run: Optional[modes.Run] = None
     again: list[str] = []
-    early: Optional[Sequence[str]] = argv
+    usable: Sequence[str] = argv
 
     def work() -> Envelope:
-        nonlocal run, again, early
+        nonlocal run, again, usable
         try:
             arguments = parser().parse_args(argv)
+            again = _again(arguments)
+            _check_modes(arguments)
         except MegaCodeError:
-            early = None
+            usable = ()
             raise
-        again, early = _again(arguments), None
-        _check_modes(arguments)
         run = modes.Run(settings.load(os.environ))
         return _dispatch(arguments, run)
 
     def job_id() -> Optional[str]:
-        # A signal may come before anything is read of the arguments, which name the job all the same.
-        named = run.job_id if run else named_file(early or (), "--poll-existing")
+        # A signal may come before anything is done about the job, or read of the arguments, which name it all the same.
+        named = (run.job_id if run else None) or named_file(usable, "--poll-existing")
         return named.lower() if named and is_job_id(named) else None
 
     def once_more() -> list[str]:
-        return again if early is None else _again_of(early)
+        return again or (_again_of(usable) if usable else [])
 
     return answer("remote_enhance", work, job_id, named_file(argv), once_more)
 
